@@ -1,0 +1,297 @@
+#include "cdc/receiver.h"
+
+#include "cdc/assemble.h"
+#include "cdc/position.h"
+#include "cdc/queue.h"
+#include "cdc/stream.h"
+#include "core/buf.h"
+#include "core/clock.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+	STATUS_MS = 1000,      /* while there is something to tell, or the queue is full */
+	STATUS_IDLE_MS = 5000, /* otherwise */
+	GOODBYE_MS = 500,
+};
+
+struct receiver {
+	struct queue *queue;
+	int wake; /* eventfd: there is room in the queue, or the end has come */
+	atomic_bool stopping, full;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* over these two */
+	struct position position;
+	lsn_t received;
+
+	/* the thread's own */
+	struct stream *stream;
+	struct assembler *assembler;
+	struct transaction *held; /* whole, but the queue is full */
+	lsn_t told_applied, told_received;
+	int64_t told_at;
+	bool reply_wanted, unsent;
+};
+
+static void wake(struct receiver *r)
+{
+	uint64_t one = 1;
+	ssize_t n = write(r->wake, &one, sizeof one);
+
+	(void)n; /* full means that a wake-up is under way */
+}
+
+/*
+ * The flag is up before the second try: either that finds the room that receiver_next
+ * has made meanwhile, or receiver_next finds the flag.
+ */
+static bool push_held(struct receiver *r)
+{
+	if (!queue_push(r->queue, r->held, 0)) {
+		atomic_store(&r->full, true);
+		if (!queue_push(r->queue, r->held, 0))
+			return false;
+	}
+	atomic_store(&r->full, false);
+	r->held = NULL;
+	return true;
+}
+
+/* Known to the position before it can be confirmed. Nothing to do is nothing to wait for. */
+static void deliver(struct receiver *r, struct transaction *t, lsn_t wal_end)
+{
+	bool empty = t && t->first && t->last && !t->nchanges;
+
+	pthread_mutex_lock(&r->lock);
+	r->received = wal_end > r->received ? wal_end : r->received;
+	if (t && !empty)
+		position_deliver(&r->position, t);
+	else if (empty)
+		position_idle(&r->position, t->end_lsn);
+	position_open(&r->position, assembler_open(r->assembler));
+	pthread_mutex_unlock(&r->lock);
+	if (empty)
+		transaction_destroy(t);
+	else
+		r->held = t;
+}
+
+static bool on_data(struct receiver *r, const struct stream_frame *f, struct err *e)
+{
+	struct transaction *t;
+
+	if (!assembler_feed(r->assembler, f->payload, &t, e))
+		return false;
+	deliver(r, t, f->wal_end);
+	if (r->held)
+		push_held(r);
+	return true;
+}
+
+static void on_keepalive(struct receiver *r, const struct stream_frame *f)
+{
+	pthread_mutex_lock(&r->lock);
+	r->received = f->wal_end > r->received ? f->wal_end : r->received;
+	position_idle(&r->position, f->wal_end);
+	pthread_mutex_unlock(&r->lock);
+	r->reply_wanted |= f->reply_wanted;
+}
+
+/* Everything that has been fetched, as far as the queue takes it. */
+static bool drain(struct receiver *r, struct err *e)
+{
+	struct stream_frame f;
+
+	if (r->held && !push_held(r))
+		return true;
+	while (!r->held) {
+		switch (stream_read(r->stream, &f, e)) {
+		case STREAM_DATA:
+			if (!on_data(r, &f, e))
+				return false;
+			break;
+		case STREAM_KEEPALIVE:
+			on_keepalive(r, &f);
+			break;
+		case STREAM_DRY:
+			return true;
+		case STREAM_FAILED:
+			return false;
+		}
+	}
+	return true;
+}
+
+struct standing {
+	lsn_t applied, received;
+};
+
+static struct standing standing(struct receiver *r)
+{
+	pthread_mutex_lock(&r->lock);
+	struct standing now = { r->position.applied, r->received };
+	pthread_mutex_unlock(&r->lock);
+	return now;
+}
+
+/* When the next status is due. */
+static int64_t report_due(const struct receiver *r, struct standing now)
+{
+	bool news = now.applied != r->told_applied || now.received != r->told_received;
+
+	if (r->reply_wanted)
+		return r->told_at;
+	return r->told_at + (news || r->held ? STATUS_MS : STATUS_IDLE_MS);
+}
+
+static bool tell(struct receiver *r, struct standing now, struct err *e)
+{
+	r->told_applied = now.applied;
+	r->told_received = now.received;
+	r->told_at = clock_ms();
+	r->reply_wanted = false;
+	return stream_send_status(r->stream, now.received, now.applied, e);
+}
+
+static bool report(struct receiver *r, struct err *e)
+{
+	struct standing now = standing(r);
+
+	if (clock_ms() >= report_due(r, now) && !tell(r, now, e))
+		return false;
+	return stream_flush(r->stream, &r->unsent, e);
+}
+
+/* A full queue leaves the socket alone; a confirmation is noticed within a second. */
+static bool wait_for_news(struct receiver *r, struct err *e)
+{
+	short events = (short)((r->held ? 0 : POLLIN) | (r->unsent ? POLLOUT : 0));
+	struct pollfd fds[] = {
+		{ .fd = events ? stream_socket(r->stream) : -1, .events = events },
+		{ .fd = r->wake, .events = POLLIN },
+	};
+	int64_t left = report_due(r, standing(r)) - clock_ms();
+	uint64_t count;
+
+	left = left < 1 ? 1 : left > STATUS_MS ? STATUS_MS : left;
+	if (poll(fds, 2, (int)left) <= 0)
+		return true;
+	if (fds[1].revents && read(r->wake, &count, sizeof count) < 0)
+		return true;
+	return !fds[0].revents || stream_fill(r->stream, e);
+}
+
+static void *receive(void *arg)
+{
+	struct receiver *r = arg;
+	struct err e = ERR_INIT;
+	bool ok = true;
+
+	while (ok && !atomic_load(&r->stopping))
+		ok = drain(r, &e) && report(r, &e) && wait_for_news(r, &e);
+	queue_close(r->queue, ok ? NULL : &e);
+	return NULL;
+}
+
+static bool open_stream(struct receiver *r, const struct receiver_options *o, struct err *e)
+{
+	struct buf plugin_options = BUF_INIT;
+
+	o->ops->options(&o->decoder, &plugin_options);
+	struct stream_options s = { .conninfo = o->conninfo,
+				    .application = o->application,
+				    .slot = o->slot,
+				    .start = o->start_lsn,
+				    .plugin_options = buf_str(&plugin_options) };
+	bool ok = stream_open(&s, &r->stream, e);
+	buf_free(&plugin_options);
+	return ok;
+}
+
+static void destroy(struct receiver *r)
+{
+	stream_close(r->stream, GOODBYE_MS);
+	transaction_destroy(r->held);
+	queue_destroy(r->queue);
+	assembler_destroy(r->assembler);
+	position_finish(&r->position);
+	pthread_mutex_destroy(&r->lock);
+	close(r->wake);
+	free(r);
+}
+
+bool receiver_start(const struct receiver_options *o, struct receiver **out, struct err *e)
+{
+	struct receiver *r = xcalloc(1, sizeof *r);
+
+	pthread_mutex_init(&r->lock, NULL);
+	position_init(&r->position, o->start_lsn);
+	r->queue = queue_create(o->queue_bytes);
+	r->assembler = assembler_create(o->ops, o->part_bytes);
+	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	bool ok = r->wake >= 0 || err_set(e, ERR_RETRY, "no file descriptor left");
+	ok = ok && open_stream(r, o, e);
+	if (ok && pthread_create(&r->thread, NULL, receive, r) != 0)
+		ok = err_set(e, ERR_RETRY, "no thread for the stream of slot %s", o->slot);
+	if (ok)
+		*out = r;
+	else
+		destroy(r);
+	return ok;
+}
+
+enum receive receiver_next(struct receiver *r, int timeout_ms, struct transaction **out,
+			   struct err *e)
+{
+	switch (queue_pop(r->queue, timeout_ms, out, e)) {
+	case QUEUE_TAKEN:
+		if (atomic_load(&r->full))
+			wake(r);
+		return RECEIVED;
+	case QUEUE_EMPTY:
+		return RECEIVED_NOTHING;
+	case QUEUE_CLOSED:
+		break;
+	}
+	return RECEIVE_FAILED;
+}
+
+void receiver_confirm(struct receiver *r, lsn_t end_lsn)
+{
+	pthread_mutex_lock(&r->lock);
+	position_confirm(&r->position, end_lsn);
+	pthread_mutex_unlock(&r->lock);
+}
+
+lsn_t receiver_position(struct receiver *r)
+{
+	return standing(r).applied;
+}
+
+void receiver_backlog(struct receiver *r, struct receiver_backlog *out)
+{
+	out->queued_bytes = queue_bytes(r->queue);
+	pthread_mutex_lock(&r->lock);
+	out->received = r->received;
+	out->oldest_commit_time = position_oldest(&r->position);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void receiver_stop(struct receiver *r)
+{
+	struct err ignored = ERR_INIT; /* the server hears the position when it can */
+
+	if (!r)
+		return;
+	atomic_store(&r->stopping, true);
+	wake(r);
+	pthread_join(r->thread, NULL);
+	tell(r, standing(r), &ignored);
+	destroy(r);
+}

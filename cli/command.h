@@ -1,0 +1,52 @@
+/*
+ * cli/command.h: one row a subcommand; the table feeds dispatch and the help text.
+ */
+#ifndef PGCROSSFADE_CLI_COMMAND_H
+#define PGCROSSFADE_CLI_COMMAND_H
+
+#include "core/err.h"
+#include "transform/mapping.h"
+
+#include <stdbool.h>
+
+/* Documented in README.md; scripts rely on them. */
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_BAD_OUTCOME = 1, /* it ran, and the outcome is not what was asked for */
+	EXIT_USAGE = 2,       /* command line, migration file or set-up refused */
+	EXIT_CHECK = 3,       /* check found failures */
+	EXIT_CONFLICT = 4,    /* the target refuses a row */
+	EXIT_UNREACHABLE = 5, /* a server cannot be reached, or the wait ran out */
+};
+
+/* What follows the file on the command line. */
+struct arguments {
+	bool json, drop_old_tables;
+	const char *goal;   /* --for */
+	int64_t timeout_ms; /* -1: none */
+};
+
+struct command {
+	const char *name;
+	const char *usage; /* its arguments after FILE */
+	const char *help;
+	unsigned takes; /* bits of enum argument */
+	int (*run)(const struct migration *, const struct arguments *);
+};
+
+enum argument { ARG_JSON = 1, ARG_DROP_OLD_TABLES = 2, ARG_FOR = 4, ARG_TIMEOUT = 8 };
+
+extern const struct command commands[]; /* ends with a NULL name */
+
+int run_command(const struct migration *m, const struct arguments *a);
+int check_command(const struct migration *m, const struct arguments *a);
+int status_command(const struct migration *m, const struct arguments *a);
+int wait_command(const struct migration *m, const struct arguments *a);
+int cutover_command(const struct migration *m, const struct arguments *a);
+int complete_command(const struct migration *m, const struct arguments *a);
+int abort_command(const struct migration *m, const struct arguments *a);
+
+/* Says "pgcrossfade: text" on standard error and gives the exit code of that kind. */
+int report_error(const struct err *e);
+
+#endif

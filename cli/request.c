@@ -1,0 +1,167 @@
+#include "cli/command.h"
+
+#include "core/clock.h"
+#include "cutover/phase.h"
+#include "pg/request.h"
+#include "service/ending.h"
+#include "service/session.h"
+#include "service/status.h"
+
+#include <stdio.h>
+
+enum { POLL_MS = 50, DEAD_MS = 5000 };
+
+struct asking {
+	struct session session;
+	const char *kind, *argument;
+	int64_t id;
+	int64_t alive_ms; /* clock_ms() when the run was last seen */
+	int64_t until_ms; /* -1: no limit */
+};
+
+/* The answer, or what keeps it from coming. True: ended, with the outcome in *e's kind. */
+static bool read_answer(struct asking *q, struct arena *scratch, bool *done, struct err *e)
+{
+	struct request *r;
+	bool exists;
+
+	if (!ledger_exists(q->session.target, &exists, e))
+		return true;
+	*done = !exists; /* the ledger went with the migration: an abort was carried out */
+	if (!exists)
+		return true;
+	if (!request_load(q->session.target, q->id, scratch, &r, e))
+		return true;
+	*done = !r || strcmp(r->state, "done") == 0;
+	if (r && strcmp(r->state, "failed") == 0)
+		err_set(e, ERR_NONE, "%s: %s", q->kind, r->message);
+	else if (r && *done && *r->message)
+		puts(r->message);
+	return *done || *e->text;
+}
+
+static bool run_is_gone(struct asking *q, struct err *e)
+{
+	bool running;
+
+	if (!status_running(q->session.target, q->session.migration->name, &running, e))
+		return true;
+	if (running)
+		q->alive_ms = clock_ms();
+	if (clock_ms() - q->alive_ms < DEAD_MS)
+		return false;
+	err_set(e, ERR_NONE, "%s: the run ended before it answered; start it again to see",
+		q->kind);
+	return true;
+}
+
+static int await(struct asking *q)
+{
+	struct arena scratch = ARENA_INIT;
+	struct err e = ERR_INIT;
+	bool done = false, ended = false;
+
+	while (!ended) {
+		ended = read_answer(q, &scratch, &done, &e) || run_is_gone(q, &e);
+		if (!ended && q->until_ms >= 0 && clock_ms() > q->until_ms)
+			ended = !err_set(&e, ERR_RETRY, "%s: no answer in time; it may still come",
+					 q->kind);
+		if (!ended)
+			clock_sleep_ms(POLL_MS);
+		arena_reset(&scratch);
+	}
+	arena_finish(&scratch);
+	return done ? EXIT_DONE : report_error(&e);
+}
+
+static int ask(struct asking *q)
+{
+	struct err e = ERR_INIT;
+
+	q->alive_ms = clock_ms();
+	if (!request_post(q->session.target, q->session.migration->name, q->kind, q->argument,
+			  &q->id, &e))
+		return report_error(&e);
+	return await(q);
+}
+
+/* --- without a run --- */
+
+static bool alone(struct asking *q, const struct ledger_migration *m, struct err *e)
+{
+	enum phase phase;
+
+	if (!phase_parse(m->phase, &phase))
+		return err_set(e, ERR_CONFIG, "unknown phase %s in the ledger", m->phase);
+	if (strcmp(q->kind, "abort") == 0) {
+		if (!phase_before_switch(phase))
+			return err_set(
+			    e, ERR_NONE,
+			    "abort needs phase prepare, copy or stream; the migration is in "
+			    "phase %s%s",
+			    m->phase, phase == PH_CUTOVER ? ": start run to settle it" : "");
+		return ending_abort(&q->session, e);
+	}
+	if (strcmp(q->kind, "complete") == 0) {
+		if (phase != PH_SWITCHED)
+			return err_set(
+			    e, ERR_NONE,
+			    "complete needs phase switched; the migration is in phase %s",
+			    m->phase);
+		return ending_complete(&q->session, *q->argument != '\0', e);
+	}
+	return err_set(e, ERR_NONE, "%s: no run is serving migration %s; start pgcrossfade run",
+		       q->kind, m->name);
+}
+
+static int ask_or_act(struct asking *q)
+{
+	struct err e = ERR_INIT;
+	struct ledger_migration *m;
+	struct session *s = &q->session;
+	bool running, taken = false;
+
+	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, &e))
+		return report_error(&e);
+	if (!m) {
+		err_set(&e, ERR_CONFIG, "the target's ledger does not know migration %s",
+			s->migration->name);
+		return report_error(&e);
+	}
+	if (!status_running(s->target, s->migration->name, &running, &e))
+		return report_error(&e);
+	if (!running && !ledger_lock(s->target, s->migration->name, &taken, &e))
+		return report_error(&e);
+	if (!taken)
+		return ask(q);
+	return alone(q, m, &e) ? EXIT_DONE : report_error(&e);
+}
+
+static int request(const struct migration *m, const struct arguments *a, const char *kind,
+		   const char *argument)
+{
+	struct asking q = { .kind = kind, .argument = argument };
+	struct err e = ERR_INIT;
+
+	q.until_ms = a->timeout_ms < 0 ? -1 : clock_ms() + a->timeout_ms;
+	if (!session_open(m, &q.session, &e))
+		return report_error(&e);
+	int code = ask_or_act(&q);
+	session_close(&q.session);
+	return code;
+}
+
+int cutover_command(const struct migration *m, const struct arguments *a)
+{
+	return request(m, a, "cutover", "");
+}
+
+int complete_command(const struct migration *m, const struct arguments *a)
+{
+	return request(m, a, "complete", a->drop_old_tables ? "drop-old-tables" : "");
+}
+
+int abort_command(const struct migration *m, const struct arguments *a)
+{
+	return request(m, a, "abort", "");
+}

@@ -1,0 +1,101 @@
+#include "cli/command.h"
+
+#include "core/clock.h"
+#include "cutover/phase.h"
+#include "service/session.h"
+#include "service/status.h"
+
+#include <stdio.h>
+
+enum { POLL_MS = 100, DEAD_MS = 5000 };
+
+enum reached { NOT_YET, REACHED, NEVER };
+
+struct waiting {
+	struct session session;
+	bool lag_zero;
+	enum phase phase; /* unless lag_zero */
+	lsn_t barrier;    /* lag_zero: everything before it must be applied */
+};
+
+/* What is committed before the wait began ends before this position. */
+static bool set_barrier(struct waiting *w, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(w->session.source,
+			       "SELECT pg_logical_emit_message(true, 'pgcrossfade', 'wait')", 0,
+			       NULL, &r, e);
+
+	w->barrier = ok ? pg_lsn(r, 0, 0) : 0;
+	pg_result_free(r);
+	return ok || err_wrap(e, "mark the source's position");
+}
+
+/* A run that stopped on a fault will not get there. */
+static enum reached judge(const struct waiting *w, const struct status *s, struct err *e)
+{
+	enum phase now;
+
+	if (!phase_parse(s->migration->phase, &now))
+		return NOT_YET;
+	if (!w->lag_zero && now == w->phase)
+		return REACHED;
+	if (w->lag_zero && now == PH_STREAM && s->applied >= w->barrier)
+		return REACHED;
+	if (now > (w->lag_zero ? PH_CUTOVER : w->phase)) {
+		err_set(e, ERR_NONE, "the migration is past that: phase %s", s->migration->phase);
+		return NEVER;
+	}
+	if (s->migration->error && !s->running) {
+		err_set(e, ERR_NONE, "the run stopped: %s", s->migration->error);
+		return NEVER;
+	}
+	return NOT_YET;
+}
+
+static bool look(struct waiting *w, enum reached *out, struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+	struct status *s;
+	bool ok = status_load(w->session.target, w->session.migration->name, &scratch, &s, e);
+
+	*out = ok && s ? judge(w, s, e) : NOT_YET;
+	arena_finish(&scratch);
+	return ok;
+}
+
+static int wait_until(struct waiting *w, const struct arguments *a)
+{
+	int64_t since = clock_ms();
+	struct err e = ERR_INIT;
+	enum reached got;
+
+	for (;;) {
+		if (!look(w, &got, &e) || got == NEVER)
+			return report_error(&e);
+		if (got == REACHED)
+			return EXIT_DONE;
+		if (a->timeout_ms >= 0 && clock_ms() - since >= a->timeout_ms) {
+			err_set(&e, ERR_RETRY, "not %s within %.1f s", a->goal,
+				(double)a->timeout_ms / 1000);
+			return report_error(&e);
+		}
+		clock_sleep_ms(POLL_MS);
+	}
+}
+
+int wait_command(const struct migration *m, const struct arguments *a)
+{
+	struct waiting w = { .lag_zero = strcmp(a->goal, "lag-zero") == 0 };
+	struct err e = ERR_INIT;
+
+	if (!w.lag_zero && !phase_parse(a->goal, &w.phase)) {
+		err_set(&e, ERR_CONFIG, "--for: want lag-zero or a phase, got '%s'", a->goal);
+		return report_error(&e);
+	}
+	if (!session_open(m, &w.session, &e))
+		return report_error(&e);
+	int code = w.lag_zero && !set_barrier(&w, &e) ? report_error(&e) : wait_until(&w, a);
+	session_close(&w.session);
+	return code;
+}

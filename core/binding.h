@@ -1,0 +1,40 @@
+/*
+ * core/binding.h: how a relation of the stream maps onto a table of the plan, by name.
+ *
+ * Shape      a bound row has one value for each column of the table_plan, in its order;
+ *            a column that the relation does not list is VALUE_UNCHANGED.
+ * Ownership  bindings live in the arena given; a row in plan order is borrowed as it is,
+ *            any other is put in order in the arena.
+ * Errors     ERR_CONFIG: the flow no longer fits the stream (column dropped or renamed).
+ */
+#ifndef PGCROSSFADE_CORE_BINDING_H
+#define PGCROSSFADE_CORE_BINDING_H
+
+#include "core/change.h"
+#include "core/err.h"
+#include "core/plan.h"
+
+struct binding {
+	const struct relation *relation;
+	struct table_plan *table; /* NULL: the plan does not know this table */
+	bool straight;            /* same columns, same order */
+	int *place;               /* plan column -> relation column; -1: not listed */
+	struct binding *next;
+};
+
+/* The bindings seen so far; newest first. */
+struct bindings {
+	const struct plan *plan;
+	struct arena *arena;
+	struct binding *first;
+};
+
+const struct binding *bindings_find(struct bindings *b, const struct relation *relation);
+
+const struct value *binding_row(const struct binding *b, const struct row *row, struct arena *a);
+
+/* Refuses an after-image in which a column that some flow reads is missing for good. */
+bool binding_check(const struct binding *b, enum change_kind kind, const struct value *after,
+		   struct err *e);
+
+#endif

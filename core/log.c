@@ -1,0 +1,67 @@
+#include "core/log.h"
+
+#include "core/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {
+	[LOG_INFO] = "info",
+	[LOG_WARN] = "warn",
+	[LOG_ERROR] = "error",
+};
+
+static void put_time(struct buf *line)
+{
+	struct timespec now;
+	struct tm tm;
+	char text[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_printf(line, "time=%s.%03ldZ", text, now.tv_nsec / 1000000);
+}
+
+void log_event(enum log_level level, const char *event, const char *fields, ...)
+{
+	struct buf line = BUF_INIT;
+	char stack[2048];
+	va_list args;
+
+	va_start(args, fields);
+	int n = vsnprintf(stack, sizeof stack, fields, args);
+	va_end(args);
+	put_time(&line);
+	buf_printf(&line, " level=%s event=%s", level_names[level], event);
+	if (n > 0)
+		buf_printf(&line, " %s%s", stack, (size_t)n >= sizeof stack ? "..." : "");
+	buf_putc(&line, '\n');
+	ssize_t written = write(STDERR_FILENO, line.data, line.len);
+	(void)written; /* nowhere left to complain */
+	buf_free(&line);
+}
+
+const char *log_quote(struct arena *a, const char *text)
+{
+	struct buf b = BUF_INIT;
+
+	buf_putc(&b, '"');
+	for (const char *s = text; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+		if (c == '"' || c == '\\')
+			buf_printf(&b, "\\%c", c);
+		else if (c == '\n')
+			buf_puts(&b, "\\n");
+		else if (c < 0x20 || c == 0x7f)
+			buf_printf(&b, "\\x%02x", c);
+		else
+			buf_putc(&b, (char)c);
+	}
+	buf_putc(&b, '"');
+	char *out = arena_strndup(a, b.data, b.len);
+	buf_free(&b);
+	return out;
+}

@@ -1,0 +1,140 @@
+/*
+ * core/plan.h: a migration, compiled: plain data that copy, judge and apply run on.
+ *
+ * transform/ makes it from the mapping file and both catalogs; it holds every SQL
+ * text the engine sends for a flow, so no other room puts SQL together. It does not
+ * know a direction: source, target, tables, flows.
+ *
+ * Ownership  everything lives in the arena of the plan's maker.
+ */
+#ifndef PGCROSSFADE_CORE_PLAN_H
+#define PGCROSSFADE_CORE_PLAN_H
+
+#include "core/arena.h"
+
+#include <stdint.h>
+
+/* How a statement's array parameter travels. */
+enum wire { WIRE_INT2, WIRE_INT4, WIRE_INT8, WIRE_TEXT, WIRE_BOOL };
+
+enum param_kind {
+	PARAM_VALUE, /* the column's value */
+	PARAM_KEEP,  /* WIRE_BOOL: true where the column is VALUE_UNCHANGED */
+};
+
+struct param {
+	enum param_kind kind;
+	unsigned column; /* index into table_plan.columns */
+	enum wire wire;
+};
+
+/* One SQL text over unnest(arrays): parameter i+1 is the array params[i]. */
+struct statement {
+	const char *name; /* unique in the plan; the prepared statement's name */
+	const char *sql;  /* NULL: the flow does not need it */
+	unsigned nparams;
+	const struct param *params;
+};
+
+struct plan_column {
+	const char *name;
+	const char *type; /* format_type() with modifier, as the source writes it */
+	uint32_t type_oid;
+	enum wire wire;
+	bool not_null;
+	bool identity;  /* in the replica identity */
+	bool toastable; /* may arrive VALUE_UNCHANGED with no old value beside it */
+	bool read;      /* some flow of the table reads it */
+};
+
+/*
+ * What a flow does with one source row, or with a batch of them:
+ *   insert   params: the new row. Plain INSERT: an existing key is an error.
+ *   upsert   params: the new row. ON CONFLICT on the flow's key only.
+ *   update   params: the new row and PARAM_KEEP flags. Columns that read a kept one
+ *            stay as they are. NULL sql when no column read is toastable.
+ *   remove   params: key_reads of the old row. The flow's filter is not looked at.
+ *            Without key: params are the whole old row and one equal row goes for
+ *            each (one-row arrays only).
+ *   leave    params: the new row. Removes rows that the filter no longer lets in.
+ *            NULL sql without filter.
+ *   clear    no params: every row of the target. For TRUNCATE.
+ *   move     params: old key_reads, then the new row with keeps (one-row arrays only):
+ *            the key changes in place, kept columns stay. NULL sql unless toastable.
+ *            The first nkey_reads params are read from the old row.
+ */
+struct flow_plan {
+	const char *target;      /* quoted, qualified */
+	const char *target_name; /* schema.name for messages */
+	const char *select;      /* the mapping's text, for messages */
+	bool keyed;
+	bool filtered;
+	bool sole;             /* no other flow writes this target */
+	unsigned rank;         /* parents before children by the target's foreign keys */
+	const char *key_array; /* the key columns as text[] input: {"a","b"}; NULL: no key */
+	unsigned nkey_reads;   /* source columns that the key's expressions read */
+	const unsigned *key_reads;
+	unsigned nreads; /* source columns that the SELECT reads at all */
+	const unsigned *reads;
+	struct statement insert, upsert, update, remove, leave, clear, move;
+	/* Copy of a chunk; {range} below is table_plan.chunk's predicate.
+	 * copy_out: COPY (...) TO STDOUT up to and after the predicate's place.
+	 * copy_in: COPY ... FROM STDIN at the target (of the SELECT's output, or of raw rows
+	 * into the temporary table that stage_create makes and stage_insert reads).
+	 * In one database: insert_select up to and after the predicate's place.
+	 * The predicate is chunk_predicate()'s, pg/predicate.h. */
+	const char *copy_out[2], *copy_in;
+	const char *stage_create, *stage_insert; /* NULL: the SELECT runs at the source */
+	const char *insert_select[2];            /* NULL: two databases */
+};
+
+/* How a table is cut into chunks. */
+struct chunk_plan {
+	unsigned nkey;       /* 0: by ctid, copied whole in one generation */
+	const unsigned *key; /* columns, in index order */
+	/* sample: bounds as text arrays out of a table sample; $1 percent, $2 chunks.
+	 * judge: (ordinality, lg) of the chunk each key lies in; see snapshot/judge.h */
+	const char *sample;
+	struct statement judge;
+};
+
+struct table_plan {
+	const char *schema, *name;
+	const char *label;  /* schema.name for messages, logs and ledger rows */
+	const char *quoted; /* "schema"."name" */
+	uint32_t oid;
+	char replica_identity; /* d, i, f, n as pg_class.relreplident */
+	bool insert_only;      /* only its INSERTs are followed: remove and the like are NULL */
+	unsigned ncolumns;
+	const struct plan_column *columns;
+	unsigned nkey; /* columns by which changes of one row are known; 0: keyless */
+	const unsigned *key;
+	struct chunk_plan chunk;
+	unsigned nflows;
+	struct flow_plan *flows;
+};
+
+/* A sequence of the target that must be past the old one before the switch. */
+struct sequence_plan {
+	const char *target_sequence; /* quoted, qualified */
+	const char *target_column;   /* quoted column and table, for max() */
+	const char *target_table;
+	const char *source_sequence; /* quoted; NULL: only the target's max() counts */
+};
+
+struct plan {
+	struct arena *arena;
+	const char *migration;
+	bool one_database; /* source and target are the same database */
+	unsigned ntables;
+	struct table_plan *tables;
+	unsigned nsequences;
+	const struct sequence_plan *sequences;
+	bool deferrable;   /* some target constraint is deferrable */
+	unsigned max_rank; /* highest flow_plan.rank */
+};
+
+/* The table of that name, or NULL. */
+struct table_plan *plan_table(const struct plan *p, const char *schema, const char *name);
+
+#endif

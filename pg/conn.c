@@ -1,0 +1,328 @@
+#include "pg/conn.h"
+
+#include "core/arena.h"
+#include "core/buf.h"
+#include "pg/raw.h"
+#include "pg/sqlstate.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+struct pg {
+	PGconn *conn;
+	PGcancel *cancel; /* made once, so that another thread may use it */
+};
+
+/* Neither role nor database settings may reach the data or end our transactions. */
+static const char pinned[] = "SET client_encoding = 'UTF8'; SET datestyle = 'ISO, MDY'; "
+			     "SET intervalstyle = 'postgres'; SET timezone = 'UTC'; "
+			     "SET bytea_output = 'hex'; SET extra_float_digits = 3; "
+			     "SET lc_monetary = 'C'; SET xmloption = 'content'; "
+			     "SET xmlbinary = 'base64'; SET quote_all_identifiers = off; "
+			     "SET standard_conforming_strings = on; SET row_security = off; "
+			     "SET array_nulls = on; SET transform_null_equals = off; "
+			     "SET synchronous_commit = on; SET jit = off; "
+			     "SET statement_timeout = 0; SET lock_timeout = 0; "
+			     "SET idle_in_transaction_session_timeout = 0; "
+			     "SET idle_session_timeout = 0; "
+			     "SET default_transaction_isolation = 'read committed'; "
+			     "SET default_transaction_read_only = off; "
+			     "SET default_transaction_deferrable = off;";
+
+static void ignore_notice(void *arg, const char *message)
+{
+	(void)arg;
+	(void)message;
+}
+
+PGconn *pg_raw(struct pg *pg)
+{
+	return pg->conn;
+}
+
+/* libpq ends its messages with a newline. */
+static void chomp(char *s)
+{
+	size_t len = strlen(s);
+
+	while (len && (s[len - 1] == '\n' || s[len - 1] == ' '))
+		s[--len] = '\0';
+}
+
+bool pg_conninfo_check(const char *conninfo, bool *has_password, struct err *e)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+
+	if (!options)
+		return err_set(e, ERR_CONFIG, "not a libpq connection string or URI");
+	*has_password = false;
+	for (PQconninfoOption *o = options; o->keyword; o++)
+		if (strcmp(o->keyword, "password") == 0 && o->val && *o->val)
+			*has_password = true;
+	PQconninfoFree(options);
+	return true;
+}
+
+/* A refusal that waiting does not cure, as far as libpq lets us see. */
+static enum err_kind connect_kind(const char *message)
+{
+	static const char *const final[] = { "authentication failed", "no pg_hba.conf entry",
+					     "does not exist",        "no password supplied",
+					     "permission denied",     "not permitted",
+					     "must be superuser",     "definition of service" };
+
+	for (size_t i = 0; i < sizeof final / sizeof *final; i++)
+		if (strstr(message, final[i]) && !strstr(message, "No such file"))
+			return ERR_CONFIG;
+	return ERR_RETRY;
+}
+
+static PGconn *connect_params(const struct pg_options *o)
+{
+	/* what stands before dbname is a default, what follows it is ours */
+	const char *keys[] = { "connect_timeout", "tcp_user_timeout", "dbname", "application_name",
+			       "client_encoding", "replication",      NULL };
+	const char *values[] = { "10",        "30000",
+				 o->conninfo, o->application,
+				 "UTF8",      o->replication ? "database" : NULL,
+				 NULL };
+
+	return PQconnectdbParams(keys, values, 1);
+}
+
+static bool pin_settings(struct pg *pg, const struct pg_options *o, struct err *e)
+{
+	return pg_exec(pg, pinned, e) &&
+	       (PQserverVersion(pg->conn) < 170000 ||
+		pg_exec(pg, "SET transaction_timeout = 0", e)) &&
+	       pg_execf(pg, e, "SET search_path = pg_catalog%s%s, pg_temp",
+			o->search_path && *o->search_path ? ", " : "",
+			o->search_path ? o->search_path : "");
+}
+
+bool pg_open(const struct pg_options *options, struct pg **out, struct err *e)
+{
+	struct pg *pg = xcalloc(1, sizeof *pg);
+
+	pg->conn = connect_params(options);
+	if (PQstatus(pg->conn) != CONNECTION_OK) {
+		char *message = xstrdup(PQerrorMessage(pg->conn));
+		chomp(message);
+		err_set(e, connect_kind(message), "%s", message);
+		free(message);
+		pg_close(pg);
+		return false;
+	}
+	PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
+	pg->cancel = PQgetCancel(pg->conn);
+	if (!pin_settings(pg, options, e)) {
+		pg_close(pg);
+		return err_wrap(e, "pin session settings");
+	}
+	*out = pg;
+	return true;
+}
+
+void pg_close(struct pg *pg)
+{
+	if (!pg)
+		return;
+	PQfreeCancel(pg->cancel);
+	PQfinish(pg->conn);
+	free(pg);
+}
+
+bool pg_lost(const struct pg *pg)
+{
+	return PQstatus(pg->conn) != CONNECTION_OK;
+}
+
+int pg_server_version(const struct pg *pg)
+{
+	return PQserverVersion(pg->conn);
+}
+
+int pg_backend_pid(const struct pg *pg)
+{
+	return PQbackendPID(pg->conn);
+}
+
+void pg_cancel(struct pg *pg)
+{
+	char ignored[256];
+
+	if (pg && pg->cancel)
+		PQcancel(pg->cancel, ignored, sizeof ignored);
+}
+
+/* "duplicate key ...; Key (id)=(1) already exists.; hint: ..." */
+static void describe(const PGresult *res, struct buf *text)
+{
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+	const char *context = PQresultErrorField(res, PG_DIAG_CONTEXT);
+
+	buf_puts(text, primary ? primary : PQresultErrorMessage(res));
+	if (detail)
+		buf_printf(text, "; %s", detail);
+	if (hint)
+		buf_printf(text, "; hint: %s", hint);
+	if (context)
+		buf_printf(text, "; %s", context);
+}
+
+bool pg_fail(struct pg *pg, const PGresult *res, struct err *e)
+{
+	const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+	struct buf text = BUF_INIT;
+
+	if (state) {
+		describe(res, &text);
+		err_set(e, sqlstate_kind(state), "%s", buf_str(&text));
+		strncpy(e->sqlstate, state, sizeof e->sqlstate - 1);
+	} else {
+		const char *message = PQerrorMessage(pg->conn);
+		if (res && *PQresultErrorMessage(res))
+			message = PQresultErrorMessage(res);
+		err_set(e, ERR_RETRY, "%s", *message ? message : "connection lost");
+		chomp(e->text);
+	}
+	buf_free(&text);
+	return false;
+}
+
+/* Takes res over. out gets it, or it is freed. */
+static bool finish(struct pg *pg, PGresult *res, struct pg_result **out, struct err *e)
+{
+	ExecStatusType status = PQresultStatus(res);
+	bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+
+	if (!ok) {
+		if (status == PGRES_EMPTY_QUERY)
+			err_set(e, ERR_INPUT, "empty statement");
+		else
+			pg_fail(pg, res, e);
+	}
+	if (ok && out)
+		*out = (struct pg_result *)res;
+	else
+		PQclear(res);
+	return ok;
+}
+
+bool pg_exec(struct pg *pg, const char *sql, struct err *e)
+{
+	return finish(pg, PQexec(pg->conn, sql), NULL, e);
+}
+
+bool pg_execf(struct pg *pg, struct err *e, const char *fmt, ...)
+{
+	char *sql;
+	va_list args;
+
+	va_start(args, fmt);
+	int n = vasprintf(&sql, fmt, args);
+	va_end(args);
+	if (n < 0)
+		abort();
+	bool ok = pg_exec(pg, sql, e);
+	free(sql);
+	return ok;
+}
+
+bool pg_query(struct pg *pg, const char *sql, unsigned nparams, const char *const *params,
+	      struct pg_result **out, struct err *e)
+{
+	return finish(pg, PQexecParams(pg->conn, sql, (int)nparams, NULL, params, NULL, NULL, 0),
+		      out, e);
+}
+
+bool pg_query_row(struct pg *pg, const char *sql, unsigned nparams, const char *const *params,
+		  struct pg_result **out, struct err *e)
+{
+	if (!pg_query(pg, sql, nparams, params, out, e))
+		return false;
+	unsigned rows = pg_rows(*out);
+	if (rows == 1)
+		return true;
+	pg_result_free(*out);
+	*out = NULL;
+	return err_set(e, ERR_INPUT, "want one row, got %u", rows);
+}
+
+bool pg_try_prepare(struct pg *pg, const char *sql, struct err *e)
+{
+	return finish(pg, PQprepare(pg->conn, "", sql, 0, NULL), NULL, e);
+}
+
+unsigned pg_rows(const struct pg_result *r)
+{
+	return (unsigned)PQntuples((const PGresult *)r);
+}
+
+uint64_t pg_affected(const struct pg_result *r)
+{
+	return strtoull(PQcmdTuples((PGresult *)r), NULL, 10);
+}
+
+const char *pg_value(const struct pg_result *r, unsigned row, unsigned column)
+{
+	const PGresult *res = (const PGresult *)r;
+
+	return PQgetisnull(res, (int)row, (int)column) ? NULL
+						       : PQgetvalue(res, (int)row, (int)column);
+}
+
+const char *pg_text(const struct pg_result *r, unsigned row, unsigned column)
+{
+	return PQgetvalue((const PGresult *)r, (int)row, (int)column);
+}
+
+int64_t pg_int(const struct pg_result *r, unsigned row, unsigned column)
+{
+	return strtoll(pg_text(r, row, column), NULL, 10);
+}
+
+bool pg_bool(const struct pg_result *r, unsigned row, unsigned column)
+{
+	return pg_text(r, row, column)[0] == 't';
+}
+
+lsn_t pg_lsn(const struct pg_result *r, unsigned row, unsigned column)
+{
+	lsn_t lsn = 0;
+
+	lsn_parse(pg_text(r, row, column), &lsn);
+	return lsn;
+}
+
+void pg_result_free(struct pg_result *r)
+{
+	PQclear((PGresult *)r);
+}
+
+bool pg_begin(struct pg *pg, struct err *e)
+{
+	return pg_exec(pg, "BEGIN", e);
+}
+
+bool pg_commit(struct pg *pg, struct err *e)
+{
+	PGresult *res = PQexec(pg->conn, "COMMIT");
+
+	/* COMMIT of a failed transaction answers ROLLBACK and calls that success */
+	if (PQresultStatus(res) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(res), "COMMIT") != 0) {
+		PQclear(res);
+		return err_set(e, ERR_RETRY, "the transaction had failed and was rolled back");
+	}
+	return finish(pg, res, NULL, e);
+}
+
+void pg_rollback(struct pg *pg)
+{
+	PGTransactionStatusType status = PQtransactionStatus(pg->conn);
+
+	if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)
+		PQclear(PQexec(pg->conn, "ROLLBACK"));
+}

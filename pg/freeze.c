@@ -1,0 +1,168 @@
+#include "pg/freeze.h"
+
+#include "pg/quote.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char function_body[] =
+    "BEGIN"
+    "  IF current_setting('pgcrossfade.writer', true) = TG_ARGV[0] THEN RETURN NULL; END IF;"
+    "  RAISE EXCEPTION 'table %.% is frozen: migration % has switched to the new schema',"
+    "    TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]"
+    "    USING ERRCODE = 'read_only_sql_transaction',"
+    "          HINT = 'Write to the new tables.';"
+    "END";
+
+static void put_function(struct buf *b, const char *migration)
+{
+	struct buf name = BUF_INIT;
+
+	buf_printf(&name, "freeze %s", migration);
+	buf_qualified(b, "pgcrossfade", name.data);
+	buf_puts(b, "()");
+	buf_free(&name);
+}
+
+bool freeze_prepare(struct pg *source, const char *migration, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+
+	buf_puts(&sql,
+		 "CREATE SCHEMA IF NOT EXISTS pgcrossfade;"
+		 "CREATE TABLE IF NOT EXISTS pgcrossfade.switched (migration text PRIMARY KEY,"
+		 " write_pause_us bigint NOT NULL, switched_at timestamptz DEFAULT now());"
+		 "GRANT USAGE ON SCHEMA pgcrossfade TO PUBLIC;"
+		 "CREATE OR REPLACE FUNCTION ");
+	put_function(&sql, migration);
+	buf_puts(&sql, " RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS ");
+	buf_literal(&sql, function_body);
+	bool ok = pg_exec(source, sql.data, e);
+	buf_free(&sql);
+	return ok || err_wrap(e, "prepare the freeze at the source");
+}
+
+bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+
+	buf_printf(&sql,
+		   "CREATE TRIGGER pgcrossfade_freeze "
+		   "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s "
+		   "FOR EACH STATEMENT EXECUTE FUNCTION ",
+		   table);
+	put_function(&sql, migration);
+	sql.data[--sql.len] = '\0'; /* the argument goes into the parentheses */
+	buf_literal(&sql, migration);
+	buf_printf(&sql, "); ALTER TABLE %s ENABLE ALWAYS TRIGGER pgcrossfade_freeze", table);
+	bool ok = pg_exec(source, sql.data, e);
+	buf_free(&sql);
+	return ok || err_wrap(e, "freeze %s", table);
+}
+
+bool freeze_mark(struct pg *source, const char *migration, int64_t write_pause_us, struct err *e)
+{
+	char pause[24];
+	const char *params[] = { migration, pause };
+
+	snprintf(pause, sizeof pause, "%" PRId64, write_pause_us);
+	return pg_query(source,
+			"INSERT INTO pgcrossfade.switched (migration, write_pause_us) "
+			"VALUES ($1, $2::bigint)",
+			2, params, NULL, e) ||
+	       err_wrap(e, "mark the switch");
+}
+
+static bool has_table(struct pg *source, const char *name, bool *exists, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(source, "SELECT to_regclass($1) IS NOT NULL", 1, &name, &r, e);
+
+	*exists = ok && pg_bool(r, 0, 0);
+	pg_result_free(r);
+	return ok;
+}
+
+bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64_t *write_pause_us,
+		   struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool exists;
+
+	*marked = false;
+	if (!has_table(source, "pgcrossfade.switched", &exists, e))
+		return false;
+	if (!exists)
+		return true;
+	/* the lock waits for an INSERT whose transaction has not ended yet */
+	bool ok = pg_begin(source, e) &&
+		  pg_exec(source, "LOCK TABLE pgcrossfade.switched IN SHARE MODE", e) &&
+		  pg_query(source,
+			   "SELECT write_pause_us FROM pgcrossfade.switched WHERE migration = $1",
+			   1, &migration, &r, e) &&
+		  pg_commit(source, e);
+	if (!ok)
+		pg_rollback(source);
+	*marked = ok && pg_rows(r);
+	if (*marked)
+		*write_pause_us = pg_int(r, 0, 0);
+	pg_result_free(r);
+	return ok || err_wrap(e, "see whether the switch happened");
+}
+
+/* All in one statement, so that references among them do not matter. */
+static bool drop_frozen(struct pg *source, const char *function, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(source,
+			       "SELECT string_agg(tgrelid::regclass::text, ', ') FROM pg_trigger "
+			       "WHERE tgfoid = to_regprocedure($1)",
+			       1, &function, &r, e);
+
+	if (ok && pg_value(r, 0, 0))
+		ok = pg_execf(source, e, "DROP TABLE %s", pg_text(r, 0, 0));
+	pg_result_free(r);
+	return ok;
+}
+
+bool freeze_drop_tables(struct pg *source, const char *migration, struct err *e)
+{
+	struct buf function = BUF_INIT;
+
+	put_function(&function, migration);
+	bool ok = drop_frozen(source, function.data, e) && freeze_remove(source, migration, e);
+	buf_free(&function);
+	return ok || err_wrap(e, "drop the old tables");
+}
+
+static const char drop_if_empty[] =
+    "DO $$ BEGIN "
+    "IF NOT EXISTS (SELECT FROM pgcrossfade.switched) AND NOT EXISTS "
+    "  (SELECT FROM pg_proc WHERE pronamespace = 'pgcrossfade'::regnamespace) THEN "
+    "  DROP TABLE pgcrossfade.switched; "
+    "  IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'pgcrossfade'::regnamespace) "
+    "  THEN DROP SCHEMA pgcrossfade; END IF; "
+    "END IF; END $$";
+
+bool freeze_remove(struct pg *source, const char *migration, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	bool exists;
+
+	if (!has_table(source, "pgcrossfade.switched", &exists, e))
+		return err_wrap(e, "remove the freeze");
+	if (!exists)
+		return true;
+	buf_puts(&sql, "DROP FUNCTION IF EXISTS ");
+	put_function(&sql, migration);
+	buf_puts(&sql, " CASCADE");
+	bool ok = pg_begin(source, e) &&
+		  pg_query(source, "DELETE FROM pgcrossfade.switched WHERE migration = $1", 1,
+			   &migration, NULL, e) &&
+		  pg_exec(source, sql.data, e) && pg_exec(source, drop_if_empty, e) &&
+		  pg_commit(source, e);
+	buf_free(&sql);
+	if (!ok)
+		pg_rollback(source);
+	return ok || err_wrap(e, "remove the freeze");
+}

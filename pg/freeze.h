@@ -1,0 +1,33 @@
+/*
+ * pg/freeze.h: no more writes to the old tables, and the durable sign that the switch
+ * happened, both committed by the transaction that holds their lock.
+ *
+ * At the source, in schema pgcrossfade: a trigger function a migration, and table
+ * `switched` with a row for each migration whose switch is committed.
+ */
+#ifndef PGCROSSFADE_PG_FREEZE_H
+#define PGCROSSFADE_PG_FREEZE_H
+
+#include "pg/conn.h"
+
+/* What the switch will need, ahead of the lock. Can be entered again. */
+bool freeze_prepare(struct pg *source, const char *migration, struct err *e);
+
+/* Inside the locking transaction. table: quoted, qualified. */
+bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e);
+bool freeze_mark(struct pg *source, const char *migration, int64_t write_pause_us, struct err *e);
+
+/*
+ * Is the switch committed? Waits for a switch that is still under way in a backend of a
+ * killed run. *write_pause_us is set when it is.
+ */
+bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64_t *write_pause_us,
+		   struct err *e);
+
+/* Drops the tables that carry this migration's freeze, whatever their names are by now. */
+bool freeze_drop_tables(struct pg *source, const char *migration, struct err *e);
+
+/* Takes the sign, the function and with it the triggers away; then the schema if empty. */
+bool freeze_remove(struct pg *source, const char *migration, struct err *e);
+
+#endif

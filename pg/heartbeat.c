@@ -1,0 +1,61 @@
+#include "pg/heartbeat.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+bool heartbeat_write(struct pg *target, const char *migration, const struct heartbeat *h,
+		     struct err *e)
+{
+	char pid[24], applied[LSN_TEXT], source[LSN_TEXT], lag[32], queued[24];
+	const char *params[] = { migration,
+				 h->host,
+				 pid,
+				 h->activity,
+				 lsn_format(h->applied, applied),
+				 lsn_format(h->source, source),
+				 lag,
+				 queued };
+
+	snprintf(pid, sizeof pid, "%" PRId64, h->pid);
+	snprintf(lag, sizeof lag, "%.6f", h->lag_seconds);
+	snprintf(queued, sizeof queued, "%" PRIu64, h->queued_bytes);
+	return pg_query(target,
+			"INSERT INTO pgcrossfade.service AS s VALUES ($1, $2, $3::bigint, $4, "
+			"$5::pg_lsn, $6::pg_lsn, $7::float8, $8::bigint, clock_timestamp()) "
+			"ON CONFLICT (migration) DO UPDATE SET host = excluded.host, "
+			"pid = excluded.pid, activity = excluded.activity, "
+			"applied = excluded.applied, source = excluded.source, "
+			"lag_seconds = excluded.lag_seconds, "
+			"queued_bytes = excluded.queued_bytes, beat_at = excluded.beat_at",
+			8, params, NULL, e) ||
+	       err_wrap(e, "write sign of life");
+}
+
+bool heartbeat_load(struct pg *target, const char *migration, struct arena *a,
+		    struct heartbeat **out, struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	*out = NULL;
+	if (!pg_query(target,
+		      "SELECT host, pid, activity, applied, source, lag_seconds, queued_bytes, "
+		      "extract(epoch FROM clock_timestamp() - beat_at) FROM pgcrossfade.service "
+		      "WHERE migration = $1",
+		      1, &migration, &r, e))
+		return err_wrap(e, "read sign of life");
+	if (pg_rows(r)) {
+		struct heartbeat *h = arena_zalloc(a, sizeof *h);
+		h->host = arena_strdup(a, pg_text(r, 0, 0));
+		h->pid = pg_int(r, 0, 1);
+		h->activity = arena_strdup(a, pg_text(r, 0, 2));
+		h->applied = pg_lsn(r, 0, 3);
+		h->source = pg_lsn(r, 0, 4);
+		h->lag_seconds = strtod(pg_text(r, 0, 5), NULL);
+		h->queued_bytes = (uint64_t)pg_int(r, 0, 6);
+		h->age_seconds = strtod(pg_text(r, 0, 7), NULL);
+		*out = h;
+	}
+	pg_result_free(r);
+	return true;
+}

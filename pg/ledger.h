@@ -1,0 +1,106 @@
+/*
+ * pg/ledger.h: the durable state of a migration, in schema pgcrossfade of the target.
+ *
+ * The process keeps nothing: phase, chunks, progress and requests are rows here, and a
+ * run on any host goes on from them.
+ *
+ *   migration     one row a migration: phase, what it was started with, last error
+ *   chunk         how each table is cut; written once, before its first row is copied
+ *   chunk_copied  one row a copied chunk, committed with the chunk's rows
+ *   progress      the last source transaction applied, updated in the batch's own commit
+ *   definition    indexes and constraints that are dropped for the copy, until rebuilt
+ *   request       what the other commands ask of `run`, and its answer
+ *   service       the running process's last sign of life, for `status`
+ *
+ * Ownership  strings go to the arena given. Connections are the caller's, in no
+ *            transaction unless said.
+ */
+#ifndef PGCROSSFADE_PG_LEDGER_H
+#define PGCROSSFADE_PG_LEDGER_H
+
+#include "core/arena.h"
+#include "pg/conn.h"
+
+/* --- the schema --- */
+
+/* Creates what is missing; refuses a ledger of another version. */
+bool ledger_create(struct pg *target, struct err *e);
+bool ledger_exists(struct pg *target, bool *exists, struct err *e);
+
+/* One `run` a migration: a session lock on the target. *taken false: another holds it. */
+bool ledger_lock(struct pg *target, const char *migration, bool *taken, struct err *e);
+
+/* --- the migration's row --- */
+
+struct ledger_migration {
+	const char *name;
+	const char *phase;
+	const char *digest;        /* of the flows it was started with */
+	const char *source_system; /* pg_control_system().system_identifier */
+	const char *source_database;
+	const char *error;      /* NULL: none */
+	lsn_t slot_lsn;         /* the main slot's consistent point, L0 */
+	int64_t write_pause_us; /* -1: not switched */
+	const char *phase_since;
+};
+
+/* *out is NULL when there is no such migration (or no ledger). */
+bool ledger_load(struct pg *target, const char *migration, struct arena *a,
+		 struct ledger_migration **out, struct err *e);
+bool ledger_insert(struct pg *target, const struct ledger_migration *m, struct err *e);
+bool ledger_set_phase(struct pg *target, const char *migration, const char *phase, struct err *e);
+bool ledger_set_slot_lsn(struct pg *target, const char *migration, lsn_t lsn, struct err *e);
+bool ledger_set_write_pause(struct pg *target, const char *migration, int64_t us, struct err *e);
+bool ledger_set_error(struct pg *target, const char *migration, const char *error, struct err *e);
+
+/* Deletes every row of the migration; the schema goes with the last one. */
+bool ledger_forget(struct pg *target, const char *migration, struct err *e);
+
+/* --- chunks --- */
+
+struct ledger_chunk {
+	unsigned no;
+	unsigned nbounds;
+	const char **lo, **hi; /* nbounds texts; NULL: open */
+	bool copied;
+	lsn_t lg; /* of the generation it was copied under */
+};
+
+/* The table's chunks in order. *count 0: not cut yet. */
+bool ledger_chunks(struct pg *target, const char *migration, const char *relation, struct arena *a,
+		   struct ledger_chunk **out, unsigned *count, struct err *e);
+
+/* Inside a transaction of the caller's. */
+bool ledger_add_chunk(struct pg *target, const char *migration, const char *relation,
+		      const struct ledger_chunk *c, struct err *e);
+
+/*
+ * Claims the chunk for the transaction it is called in, before its rows: a second copy
+ * of it waits here for the first and fails with SQLSTATE 23505 if that one commits.
+ */
+bool ledger_chunk_begin(struct pg *target, const char *migration, const char *relation, unsigned no,
+			lsn_t lg, struct err *e);
+bool ledger_chunk_done(struct pg *target, const char *migration, const char *relation, unsigned no,
+		       uint64_t rows, uint64_t bytes, struct err *e);
+
+/* Drops the table's chunks, copied or not. Inside a transaction of the caller's. */
+bool ledger_drop_chunks(struct pg *target, const char *migration, const char *relation,
+			struct err *e);
+
+/* --- saved definitions --- */
+
+struct ledger_definition {
+	const char *table, *name;
+	const char *kind;   /* unique, foreign key, or validate: a foreign key that is back */
+	const char *create; /* SQL that makes it again */
+	const char *drop;   /* SQL that drops it */
+};
+
+bool ledger_add_definition(struct pg *target, const char *migration,
+			   const struct ledger_definition *d, struct err *e);
+bool ledger_definitions(struct pg *target, const char *migration, struct arena *a,
+			struct ledger_definition **out, unsigned *count, struct err *e);
+bool ledger_drop_definition(struct pg *target, const char *migration,
+			    const struct ledger_definition *d, struct err *e);
+
+#endif

@@ -1,0 +1,50 @@
+#include "pg/ledger.h"
+
+bool ledger_add_definition(struct pg *target, const char *migration,
+			   const struct ledger_definition *d, struct err *e)
+{
+	const char *params[] = { migration, d->table, d->name, d->kind, d->create, d->drop };
+
+	return pg_query(target,
+			"INSERT INTO pgcrossfade.definition "
+			"(migration, table_name, name, kind, create_sql, drop_sql) "
+			"VALUES ($1, $2, $3, $4, $5, $6)",
+			6, params, NULL, e) ||
+	       err_wrap(e, "save the definition of %s on %s", d->name, d->table);
+}
+
+bool ledger_definitions(struct pg *target, const char *migration, struct arena *a,
+			struct ledger_definition **out, unsigned *count, struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!pg_query(target,
+		      "SELECT table_name, name, kind, create_sql, drop_sql "
+		      "FROM pgcrossfade.definition WHERE migration = $1 ORDER BY id",
+		      1, &migration, &r, e))
+		return err_wrap(e, "read saved definitions");
+	*count = pg_rows(r);
+	*out = arena_array(a, *count, sizeof **out);
+	for (unsigned i = 0; i < *count; i++)
+		(*out)[i] = (struct ledger_definition){
+			.table = arena_strdup(a, pg_text(r, i, 0)),
+			.name = arena_strdup(a, pg_text(r, i, 1)),
+			.kind = arena_strdup(a, pg_text(r, i, 2)),
+			.create = arena_strdup(a, pg_text(r, i, 3)),
+			.drop = arena_strdup(a, pg_text(r, i, 4)),
+		};
+	pg_result_free(r);
+	return true;
+}
+
+bool ledger_drop_definition(struct pg *target, const char *migration,
+			    const struct ledger_definition *d, struct err *e)
+{
+	const char *params[] = { migration, d->table, d->name, d->kind };
+
+	return pg_query(target,
+			"DELETE FROM pgcrossfade.definition WHERE migration = $1 "
+			"AND table_name = $2 AND name = $3 AND kind = $4",
+			4, params, NULL, e) ||
+	       err_wrap(e, "forget the definition of %s on %s", d->name, d->table);
+}

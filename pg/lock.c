@@ -1,0 +1,79 @@
+#include "pg/lock.h"
+
+#include "pg/quote.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void put_names(struct buf *sql, const struct lock_tables *tables, const char *between)
+{
+	for (unsigned i = 0; i < tables->count; i++)
+		buf_printf(sql, "%s%s", i ? between : "", tables->names[i]);
+}
+
+bool lock_acquire(struct pg *pg, const struct lock_tables *tables, int64_t timeout_ms,
+		  struct err *e)
+{
+	struct buf sql = BUF_INIT;
+
+	/* lock_timeout is for each table, statement_timeout for all of them */
+	buf_puts(&sql, "LOCK TABLE ONLY ");
+	put_names(&sql, tables, ", ONLY ");
+	buf_puts(&sql, " IN SHARE ROW EXCLUSIVE MODE");
+	bool ok = pg_begin(pg, e) &&
+		  pg_execf(pg, e,
+			   "SET LOCAL lock_timeout = %" PRId64
+			   "; SET LOCAL statement_timeout = %" PRId64,
+			   timeout_ms, timeout_ms) &&
+		  pg_exec(pg, sql.data, e) && pg_exec(pg, "SET LOCAL statement_timeout = 0", e);
+	buf_free(&sql);
+	if (!ok)
+		pg_rollback(pg);
+	return ok;
+}
+
+/* A prepared transaction holds its locks without a process. */
+static const char blockers_sql[] =
+    "SELECT string_agg(DISTINCT CASE WHEN l.pid IS NULL THEN"
+    "   format('prepared transaction %%L of user %%s, age %%s', x.gid, x.owner,"
+    "          date_trunc('second', now() - x.prepared))"
+    "  ELSE format('pid %%s (user %%s, %%s, transaction age %%s, query age %%s)', l.pid,"
+    "          coalesce(a.usename, '?'), coalesce(a.state, '?'),"
+    "          coalesce(date_trunc('second', clock_timestamp() - a.xact_start)::text, '?'),"
+    "          coalesce(date_trunc('second', clock_timestamp() - a.query_start)::text, '?'))"
+    "  END, '; ')"
+    "  FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
+    "  LEFT JOIN pg_prepared_xacts x"
+    "    ON l.pid IS NULL AND l.virtualtransaction = '-1/' || x.transaction::text"
+    " WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM $1::int"
+    "   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    "   AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',"
+    "                  'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
+    "   AND l.relation = ANY (ARRAY[%s]::regclass[])";
+
+static void put_regclasses(struct buf *b, const struct lock_tables *tables)
+{
+	for (unsigned i = 0; i < tables->count; i++) {
+		buf_puts(b, i ? ", " : "");
+		buf_literal(b, tables->names[i]);
+	}
+}
+
+bool lock_blockers(struct pg *pg, const struct lock_tables *tables, int not_pid, struct arena *a,
+		   const char **out, struct err *e)
+{
+	struct buf names = BUF_INIT, sql = BUF_INIT;
+	struct pg_result *r = NULL;
+	char pid[16];
+	const char *params[] = { pid };
+
+	snprintf(pid, sizeof pid, "%d", not_pid);
+	put_regclasses(&names, tables);
+	buf_printf(&sql, blockers_sql, names.data);
+	bool ok = pg_query_row(pg, sql.data, 1, params, &r, e);
+	*out = ok ? arena_strdup(a, pg_text(r, 0, 0)) : "";
+	pg_result_free(r);
+	buf_free(&names);
+	buf_free(&sql);
+	return ok;
+}

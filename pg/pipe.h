@@ -1,0 +1,48 @@
+/*
+ * pg/pipe.h: many statements in one round trip (libpq pipeline mode).
+ *
+ * Use        pipe_begin; pipe_send*, pipe_send*, ...; pipe_finish. After a failure the
+ *            server skips the rest up to the end; pipe_finish says which one failed.
+ *            The connection is out of pipeline mode when pipe_finish returns.
+ * Ownership  the pipe borrows the connection and copies nothing: what is sent is sent.
+ * Errors     as pg/conn.h.
+ */
+#ifndef PGCROSSFADE_PG_PIPE_H
+#define PGCROSSFADE_PG_PIPE_H
+
+#include "core/plan.h"
+#include "pg/conn.h"
+
+struct pipe {
+	struct pg *pg;
+	unsigned sent; /* statements so far */
+};
+
+enum { PIPE_NONE = -1 };
+
+bool pipe_begin(struct pipe *p, struct pg *pg, struct err *e);
+bool pipe_send(struct pipe *p, const char *sql, struct err *e);
+
+/* params[i]: a whole binary array, as pg/array.h makes it */
+bool pipe_send_arrays(struct pipe *p, const struct statement *s, const struct bytes *params,
+		      struct err *e);
+
+/* text parameters to a statement prepared before */
+bool pipe_send_prepared(struct pipe *p, const char *name, unsigned nparams,
+			const char *const *params, struct err *e);
+
+/*
+ * Waits for all of them. *failed: index of the statement that failed, in the order
+ * sent, or PIPE_NONE (also when the connection was lost). affected, where not NULL,
+ * has room for p->sent counts.
+ */
+bool pipe_finish(struct pipe *p, int *failed, uint64_t *affected, struct err *e);
+
+/* Prepares a statement whose parameters are arrays. Not inside a pipe. */
+bool pg_prepare_arrays(struct pg *pg, const struct statement *s, struct err *e);
+/* Runs it by itself and waits. Not inside a pipe. */
+bool pg_query_arrays(struct pg *pg, const struct statement *s, const struct bytes *params,
+		     struct pg_result **out, struct err *e);
+bool pg_prepare(struct pg *pg, const char *name, const char *sql, struct err *e);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * pg/progress.h: the progress row: what is applied, committed with what it speaks of.
+ *
+ * The update names the LSN it expects, so that a backend which outlived its killed run
+ * and the new run can never both move it.
+ */
+#ifndef PGCROSSFADE_PG_PROGRESS_H
+#define PGCROSSFADE_PG_PROGRESS_H
+
+#include "core/arena.h"
+#include "pg/conn.h"
+#include "pg/pipe.h"
+
+struct progress {
+	const char *migration, *direction;
+	const char *system, *slot; /* the source it is bound to */
+	lsn_t lsn;                 /* commit LSN of the last applied transaction; 0: none */
+	uint64_t changes, transactions;
+};
+
+bool progress_create(struct pg *target, const struct progress *p, struct err *e);
+
+/* *out NULL: no row */
+bool progress_load(struct pg *target, const char *migration, const char *direction, struct arena *a,
+		   struct progress **out, struct err *e);
+
+/* Prepares the update on the apply connection. */
+bool progress_prepare(struct pg *target, struct err *e);
+
+struct progress_step {
+	lsn_t from, to;      /* what the row says now; what it will say */
+	int64_t commit_time; /* us since 2000-01-01 UTC */
+	uint64_t changes, transactions;
+};
+
+/* Sends the update; it fails (22012) when the row does not say s->from: somebody else applies. */
+bool progress_send(struct pipe *pipe, const struct progress *p, const struct progress_step *s,
+		   struct err *e);
+
+#endif

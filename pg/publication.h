@@ -1,0 +1,20 @@
+/*
+ * pg/publication.h: which tables and which kinds of changes the source publishes.
+ */
+#ifndef PGCROSSFADE_PG_PUBLICATION_H
+#define PGCROSSFADE_PG_PUBLICATION_H
+
+#include "pg/conn.h"
+
+struct publication {
+	const char *name;
+	const char *publish; /* insert, update, delete, truncate */
+	unsigned ntables;
+	const char *const *tables; /* quoted, qualified */
+};
+
+/* Makes it, or makes an existing one say exactly this. No tables: dropped. */
+bool publication_set(struct pg *source, const struct publication *p, struct err *e);
+bool publication_drop(struct pg *source, const char *name, struct err *e);
+
+#endif

@@ -1,0 +1,97 @@
+#include "pg/request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define REQUEST_COLUMNS "id, kind, argument, state, coalesce(message, '')"
+
+static struct request *read_request(struct arena *a, const struct pg_result *r)
+{
+	struct request *q = arena_zalloc(a, sizeof *q);
+
+	q->id = pg_int(r, 0, 0);
+	q->kind = arena_strdup(a, pg_text(r, 0, 1));
+	q->argument = arena_strdup(a, pg_text(r, 0, 2));
+	q->state = arena_strdup(a, pg_text(r, 0, 3));
+	q->message = arena_strdup(a, pg_text(r, 0, 4));
+	return q;
+}
+
+bool request_post(struct pg *target, const char *migration, const char *kind, const char *argument,
+		  int64_t *id, struct err *e)
+{
+	const char *params[] = { migration, kind, argument };
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(target,
+			       "INSERT INTO pgcrossfade.request (migration, kind, argument) "
+			       "VALUES ($1, $2, $3) RETURNING id",
+			       3, params, &r, e);
+
+	*id = ok ? pg_int(r, 0, 0) : 0;
+	pg_result_free(r);
+	return ok || err_wrap(e, "write request");
+}
+
+bool request_take(struct pg *target, const char *migration, struct arena *a, struct request **out,
+		  struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	*out = NULL;
+	if (!pg_query(target,
+		      "UPDATE pgcrossfade.request SET state = 'running' WHERE id = ("
+		      "  SELECT min(id) FROM pgcrossfade.request "
+		      "  WHERE migration = $1 AND state = 'waiting') "
+		      "RETURNING " REQUEST_COLUMNS,
+		      1, &migration, &r, e))
+		return err_wrap(e, "read requests");
+	if (pg_rows(r))
+		*out = read_request(a, r);
+	pg_result_free(r);
+	return true;
+}
+
+bool request_finish(struct pg *target, int64_t id, bool done, const char *message, struct err *e)
+{
+	char number[24];
+	const char *params[] = { number, done ? "done" : "failed", message };
+
+	snprintf(number, sizeof number, "%" PRId64, id);
+	return pg_query(target,
+			"UPDATE pgcrossfade.request SET state = $2, message = $3, "
+			"finished_at = clock_timestamp() WHERE id = $1::bigint",
+			3, params, NULL, e) ||
+	       err_wrap(e, "answer request");
+}
+
+bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
+		    struct err *e)
+{
+	const char *params[] = { migration, done ? "done" : "failed", message };
+
+	return pg_query(target,
+			"UPDATE pgcrossfade.request SET state = $2, message = $3, "
+			"finished_at = clock_timestamp() "
+			"WHERE migration = $1 AND state = 'running'",
+			3, params, NULL, e) ||
+	       err_wrap(e, "answer requests");
+}
+
+bool request_load(struct pg *target, int64_t id, struct arena *a, struct request **out,
+		  struct err *e)
+{
+	char number[24];
+	const char *params[] = { number };
+	struct pg_result *r = NULL;
+
+	*out = NULL;
+	snprintf(number, sizeof number, "%" PRId64, id);
+	if (!pg_query(target,
+		      "SELECT " REQUEST_COLUMNS " FROM pgcrossfade.request WHERE id = $1::bigint",
+		      1, params, &r, e))
+		return err_wrap(e, "read request");
+	if (pg_rows(r))
+		*out = read_request(a, r);
+	pg_result_free(r);
+	return true;
+}

@@ -1,0 +1,32 @@
+/*
+ * pg/request.h: what a command asks of the running service, through the ledger.
+ */
+#ifndef PGCROSSFADE_PG_REQUEST_H
+#define PGCROSSFADE_PG_REQUEST_H
+
+#include "core/arena.h"
+#include "pg/conn.h"
+
+struct request {
+	int64_t id;
+	const char *kind;     /* cutover, complete, abort */
+	const char *argument; /* "" for none */
+	const char *state;    /* waiting, running, done, failed */
+	const char *message;  /* the outcome, for a person */
+};
+
+bool request_post(struct pg *target, const char *migration, const char *kind, const char *argument,
+		  int64_t *id, struct err *e);
+
+/* The oldest waiting one, now running. *out NULL: none. */
+bool request_take(struct pg *target, const char *migration, struct arena *a, struct request **out,
+		  struct err *e);
+bool request_finish(struct pg *target, int64_t id, bool done, const char *message, struct err *e);
+
+/* Those a killed run left running get this outcome. */
+bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
+		    struct err *e);
+bool request_load(struct pg *target, int64_t id, struct arena *a, struct request **out,
+		  struct err *e);
+
+#endif

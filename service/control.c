@@ -1,0 +1,170 @@
+#include "service/control.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "cutover/hooks.h"
+#include "pg/heartbeat.h"
+#include "service/ending.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BEAT_MS = 1000, POLL_MS = 200 };
+
+/* --- signs of life --- */
+
+static const char *activity(struct run *r)
+{
+	switch (r->phase) {
+	case PH_COPY:
+		return r->copying.copier ? "copying" : "opening a snapshot";
+	case PH_STREAM:
+		return r->restored ? "streaming" : "streaming to the consistent point";
+	default:
+		return phase_name(r->phase);
+	}
+}
+
+/* All that was in the source's WAL at the beat before this one is applied. */
+static void tell_lag_zero(struct run *r, lsn_t source_before, const struct pipeline_state *now)
+{
+	struct err e = ERR_INIT;
+
+	if (r->lag_zero_told || r->phase != PH_STREAM || !r->restored || !source_before ||
+	    now->position < source_before)
+		return;
+	r->lag_zero_told = true;
+	if (!hook_run(r->migration, HOOK_LAG_ZERO, r->session.target, &e))
+		log_event(LOG_WARN, "hook.failed", "error=%s",
+			  log_quote(&r->session.arena, e.text));
+}
+
+bool control_beat(struct run *r, struct err *e)
+{
+	struct pipeline_state state = { 0 };
+	lsn_t source_before = r->source_lsn;
+	char host[256] = "";
+	uint64_t lag;
+
+	if (clock_ms() < r->next_beat_ms)
+		return true;
+	r->next_beat_ms = clock_ms() + BEAT_MS;
+	if (!stream_lag(r, &lag, e))
+		return false;
+	if (r->pipeline)
+		state = pipeline_state(r->pipeline);
+	gethostname(host, sizeof host - 1);
+	struct heartbeat h = { .host = host,
+			       .pid = getpid(),
+			       .activity = activity(r),
+			       .applied = state.position,
+			       .source = r->source_lsn,
+			       .lag_seconds = state.lag_seconds,
+			       .queued_bytes = state.queued_bytes };
+	if (!heartbeat_write(r->session.target, r->migration->name, &h, e))
+		return false;
+	tell_lag_zero(r, source_before, &state);
+	return true;
+}
+
+/* --- requests --- */
+
+struct answer {
+	bool done;
+	const char *text; /* NULL: the outcome comes later */
+	enum outcome outcome;
+};
+
+static const char *refusal(struct run *r, const char *what, const char *want)
+{
+	return arena_printf(&r->session.arena, "%s needs phase %s; the migration is in phase %s",
+			    what, want, phase_name(r->phase));
+}
+
+static bool begin_cutover(struct run *r, const struct request *q, struct answer *out, struct err *e)
+{
+	(void)e;
+	if (r->phase != PH_STREAM) {
+		out->text = refusal(r, "cutover", "stream");
+		return true;
+	}
+	r->cutting = (struct cutting){ .request = q->id };
+	out->outcome = STEP_NEXT;
+	return true;
+}
+
+static bool do_abort(struct run *r, const struct request *q, struct answer *out, struct err *e)
+{
+	(void)q;
+	if (!phase_before_switch(r->phase)) {
+		out->text = refusal(r, "abort", "prepare, copy or stream");
+		return true;
+	}
+	copying_close(&r->copying);
+	streaming_close(r);
+	/* the request's row goes with the ledger's: that is the answer */
+	out->outcome = STEP_END;
+	return ending_abort(&r->session, e);
+}
+
+static bool do_complete(struct run *r, const struct request *q, struct answer *out, struct err *e)
+{
+	if (r->phase != PH_SWITCHED) {
+		out->text = refusal(r, "complete", "switched");
+		return true;
+	}
+	if (!ending_complete(&r->session, strcmp(q->argument, "drop-old-tables") == 0, e))
+		return false;
+	*out = (struct answer){ true, "complete", STEP_END };
+	return true;
+}
+
+static const struct {
+	const char *kind;
+	bool (*act)(struct run *, const struct request *, struct answer *, struct err *);
+} kinds[] = {
+	{ "cutover", begin_cutover },
+	{ "abort", do_abort },
+	{ "complete", do_complete },
+};
+
+static bool act(struct run *r, const struct request *q, struct answer *out, struct err *e)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i].kind, q->kind) == 0)
+			return kinds[i].act(r, q, out, e);
+	out->text = "this pgcrossfade does not know such a request";
+	return true;
+}
+
+static bool answer(struct run *r, const struct request *q, enum outcome *out, struct err *e)
+{
+	struct answer a = { false, NULL, STEP_AGAIN };
+
+	log_event(LOG_INFO, "request", "kind=%s id=%lld", q->kind, (long long)q->id);
+	if (!act(r, q, &a, e)) {
+		struct err ignored = ERR_INIT;
+		if (e->kind != ERR_RETRY)
+			request_finish(r->session.target, q->id, false, e->text, &ignored);
+		return false;
+	}
+	*out = a.outcome;
+	return !a.text || request_finish(r->session.target, q->id, a.done, a.text, e);
+}
+
+bool control_requests(struct run *r, enum outcome *out, struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+	struct request *q = NULL;
+	bool ok = true;
+
+	*out = STEP_AGAIN;
+	if (clock_ms() < r->next_poll_ms || r->phase == PH_CUTOVER)
+		return true;
+	r->next_poll_ms = clock_ms() + POLL_MS;
+	ok = request_take(r->session.target, r->migration->name, &scratch, &q, e) &&
+	     (!q || answer(r, q, out, e));
+	arena_finish(&scratch);
+	return ok;
+}

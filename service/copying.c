@@ -1,0 +1,105 @@
+#include "core/clock.h"
+#include "core/log.h"
+#include "pg/ddl.h"
+#include "service/steps.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 200 };
+
+void copying_close(struct copying *c)
+{
+	copier_destroy(c->copier);
+	generation_close(&c->generation);
+	arena_finish(&c->arena);
+	*c = (struct copying){ 0 };
+}
+
+static bool load_chunks(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+
+	return r->copying.tables ||
+	       chunks_load(s->plan, s->source, s->target, r->migration->chunk_bytes,
+			   &r->copying.arena, &r->copying.tables, e);
+}
+
+/* The name is this process's own: a killed run's temporary slot may still be going away. */
+static bool open_generation(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	char lsn[LSN_TEXT];
+
+	if (!generation_is_open(&r->copying.generation)) {
+		struct generation_slot slot = { arena_printf(&r->copying.arena, "%s_g%d_%" PRId64,
+							     s->slot, (int)getpid(), clock_ms()),
+						s->migration->decoder, true };
+		if (!generation_open(&s->source_options, &slot, &r->copying.generation, e))
+			return false;
+	}
+	log_event(LOG_INFO, "generation.open", "lsn=%s chunks_left=%u",
+		  lsn_format(r->copying.generation.lg, lsn),
+		  chunks_left(s->plan, r->copying.tables));
+	return true;
+}
+
+static bool start_copier(struct run *r, struct err *e)
+{
+	struct copy_options o = { .plan = r->session.plan,
+				  .source = r->session.source_options,
+				  .target = r->session.target_options,
+				  .jobs = (unsigned)r->migration->jobs,
+				  .max_age_ms = r->migration->snapshot_max_age,
+				  .generation = &r->copying.generation,
+				  .tables = r->copying.tables };
+
+	return open_generation(r, e) && copier_start(&o, &r->copying.copier, e);
+}
+
+static bool analyze_targets(struct run *r, struct err *e)
+{
+	const struct plan *plan = r->session.plan;
+
+	for (unsigned i = 0; i < plan->ntables; i++)
+		for (unsigned k = 0; k < plan->tables[i].nflows; k++)
+			if (!ddl_analyze(r->session.target, plan->tables[i].flows[k].target, e))
+				return false;
+	return true;
+}
+
+/* The generation's chunks are done, or it has grown too old for the next one. */
+static enum outcome end_generation(struct run *r, struct err *e)
+{
+	unsigned left;
+
+	copier_destroy(r->copying.copier);
+	r->copying.copier = NULL;
+	generation_close(&r->copying.generation);
+	left = chunks_left(r->session.plan, r->copying.tables);
+	if (left)
+		return STEP_AGAIN;
+	copying_close(&r->copying);
+	return analyze_targets(r, e) ? STEP_NEXT : STEP_FAILED;
+}
+
+enum outcome copy_step(struct run *r, struct err *e)
+{
+	if (!load_chunks(r, e))
+		return STEP_FAILED;
+	if (!r->copying.copier) {
+		if (!chunks_left(r->session.plan, r->copying.tables))
+			return end_generation(r, e);
+		if (!start_copier(r, e))
+			return STEP_FAILED;
+	}
+	switch (copier_wait(r->copying.copier, WAIT_MS, e)) {
+	case COPIER_RUNNING:
+		return STEP_AGAIN;
+	case COPIER_ENDED:
+		return end_generation(r, e);
+	case COPIER_FAILED:
+		break;
+	}
+	return STEP_FAILED;
+}

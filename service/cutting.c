@@ -1,0 +1,179 @@
+#include "core/clock.h"
+#include "core/log.h"
+#include "cutover/hooks.h"
+#include "cutover/switch.h"
+#include "pg/freeze.h"
+#include "service/ending.h"
+#include "service/steps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { WAIT_MS = 50, FIRST_BACKOFF_MS = 500, MAX_BACKOFF_MS = 10000 };
+
+/* --- before the point of no return --- */
+
+/* Back to stream: writers go on, and whoever asked hears why. */
+static enum outcome give_up(struct run *r, struct err *e)
+{
+	log_event(LOG_WARN, "cutover.given_up", "tries=%u reason=%s", r->cutting.tries,
+		  log_quote(&r->session.arena, e->text));
+	bool ok = request_settle(r->session.target, r->migration->name, false, e->text, e);
+	r->cutting = (struct cutting){ 0 };
+	return ok ? STEP_BACK : STEP_FAILED;
+}
+
+static bool check_gate(struct run *r, struct err *e)
+{
+	uint64_t lag;
+
+	if (!r->restored)
+		return err_set(e, ERR_CONFIG,
+			       "the stream has not reached the consistent point yet");
+	if (!stream_lag(r, &lag, e))
+		return false;
+	if (lag > r->migration->cutover.max_lag)
+		return err_set(e, ERR_CONFIG,
+			       "the lag is %" PRIu64 " bytes, over cutover.max_lag (%" PRIu64 ")",
+			       lag, r->migration->cutover.max_lag);
+	return hook_run(r->migration, HOOK_BEFORE_CUTOVER, r->session.target, e);
+}
+
+static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
+{
+	struct run *r = context;
+
+	while (pipeline_state(r->pipeline).position < lsn) {
+		if (clock_ms() > deadline_ms)
+			return err_set(e, ERR_RETRY,
+				       "the drain took longer than cutover.max_pause (%" PRId64
+				       " ms)",
+				       r->migration->cutover.max_pause);
+		if (!stream_once(r, 10, e))
+			return false;
+	}
+	return true;
+}
+
+static void schedule_next_try(struct run *r, const struct err *e)
+{
+	int64_t backoff = FIRST_BACKOFF_MS << (r->cutting.tries < 5 ? r->cutting.tries : 5);
+
+	log_event(LOG_WARN, "cutover.try", "try=%u of=%" PRIu64 " reason=%s", r->cutting.tries,
+		  r->migration->cutover.tries, log_quote(&r->session.arena, e->text));
+	r->cutting.next_try_ms = clock_ms() + (backoff < MAX_BACKOFF_MS ? backoff : MAX_BACKOFF_MS);
+}
+
+/* --- past it --- */
+
+/* The ledger learns of the switch together with what the target does for it. */
+static bool enter_switched(struct run *r, int64_t pause_us, struct err *e)
+{
+	struct pg *target = r->session.target;
+	const char *name = r->migration->name;
+	bool ok = pg_begin(target, e) && switch_target_sql(r->migration, target, e) &&
+		  ledger_set_write_pause(target, name, pause_us, e) &&
+		  ledger_set_phase(target, name, phase_name(PH_SWITCHED), e) &&
+		  pg_commit(target, e);
+
+	if (!ok)
+		pg_rollback(target);
+	return ok;
+}
+
+static enum outcome finish(struct run *r, int64_t pause_us, struct err *e)
+{
+	struct err hook = ERR_INIT;
+	char text[96];
+
+	snprintf(text, sizeof text, "switched; writes paused for %.1f ms", (double)pause_us / 1000);
+	if (!enter_switched(r, pause_us, e))
+		return STEP_FAILED;
+	log_event(LOG_INFO, "cutover.switched", "write_pause_us=%" PRId64, pause_us);
+	streaming_close(r); /* the old tables are frozen: nothing more can come */
+	if (!request_settle(r->session.target, r->migration->name, true, text, e))
+		return STEP_FAILED;
+	if (!hook_run(r->migration, HOOK_AFTER_CUTOVER, r->session.target, &hook))
+		log_event(LOG_WARN, "hook.failed", "error=%s",
+			  log_quote(&r->session.arena, hook.text));
+	return STEP_NEXT;
+}
+
+/* --- the step --- */
+
+static bool try_switch(struct run *r, int64_t *pause_us, struct err *e)
+{
+	struct switcher s = { .migration = r->migration,
+			      .plan = r->session.plan,
+			      .source = r->session.source_options,
+			      .control = r->session.source,
+			      .target = r->session.target,
+			      .drain = drain,
+			      .context = r };
+
+	r->cutting.tries++;
+	return switch_try(&s, pause_us, e);
+}
+
+/* A failed try: was it committed after all, is there another, or is that it? */
+static enum outcome after_failure(struct run *r, struct err *e)
+{
+	struct err asked = ERR_INIT;
+	int64_t pause_us = 0;
+	bool marked;
+
+	if (!freeze_marked(r->session.source, r->migration->name, &marked, &pause_us, &asked)) {
+		*e = asked;
+		return STEP_FAILED;
+	}
+	if (marked)
+		return finish(r, pause_us, e);
+	if (pg_lost(r->session.source) || pg_lost(r->session.target) || !r->pipeline)
+		return STEP_FAILED;
+	if (e->kind != ERR_RETRY || r->cutting.tries >= r->migration->cutover.tries)
+		return give_up(r, e);
+	schedule_next_try(r, e);
+	return STEP_AGAIN;
+}
+
+/* A run that died in this phase left the answer at the source. */
+static enum outcome settle_after_restart(struct run *r, struct err *e)
+{
+	int64_t pause_us = 0;
+	bool marked;
+
+	if (!freeze_marked(r->session.source, r->migration->name, &marked, &pause_us, e))
+		return STEP_FAILED;
+	if (marked)
+		return finish(r, pause_us, e);
+	err_set(e, ERR_RETRY, "run was restarted before the switch; nothing changed");
+	return give_up(r, e);
+}
+
+enum outcome cutover_step(struct run *r, struct err *e)
+{
+	int64_t pause_us;
+
+	if (!r->cutting.request)
+		return settle_after_restart(r, e);
+	if (!stream_once(r, r->cutting.gated ? WAIT_MS : 0, e))
+		return STEP_FAILED;
+	if (!r->cutting.gated && !check_gate(r, e))
+		return e->kind == ERR_RETRY ? STEP_FAILED : give_up(r, e);
+	r->cutting.gated = true;
+	if (clock_ms() < r->cutting.next_try_ms)
+		return STEP_AGAIN;
+	if (try_switch(r, &pause_us, e))
+		return finish(r, pause_us, e);
+	return after_failure(r, e);
+}
+
+/* The slot would only hold WAL back: there is nothing left to follow. */
+enum outcome switched_step(struct run *r, struct err *e)
+{
+	if (!r->stream_dropped && !ending_drop_stream(&r->session, e))
+		return STEP_FAILED;
+	r->stream_dropped = true;
+	clock_sleep_ms(WAIT_MS);
+	return STEP_AGAIN;
+}

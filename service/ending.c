@@ -1,0 +1,60 @@
+#include "service/ending.h"
+
+#include "core/log.h"
+#include "cutover/phase.h"
+#include "pg/ddl.h"
+#include "pg/freeze.h"
+#include "pg/publication.h"
+#include "pg/quote.h"
+#include "pg/slot.h"
+#include "snapshot/definitions.h"
+
+enum { SLOT_WAIT_MS = 15000 };
+
+bool ending_drop_stream(struct session *s, struct err *e)
+{
+	return slot_drop(s->source, s->slot, SLOT_WAIT_MS, e) &&
+	       publication_drop(s->source, s->publication, e) &&
+	       publication_drop(s->source, s->insert_publication, e);
+}
+
+/* One statement for all: a foreign key among them does not mind, one from outside does. */
+static bool empty_targets(struct session *s, struct err *e)
+{
+	bool ok = pg_begin(s->target, e);
+
+	for (unsigned i = 0; ok && i < s->migration->nflows; i++) {
+		const struct table_name *to = &s->migration->flows[i].to;
+		ok = ddl_truncate(s->target, arena_qualified(&s->arena, to->schema, to->name), e);
+	}
+	ok = ok && pg_commit(s->target, e);
+	if (!ok)
+		pg_rollback(s->target);
+	return ok;
+}
+
+/* Targets hold our rows only once the ledger knows the migration: they were empty then. */
+bool ending_abort(struct session *s, struct err *e)
+{
+	const char *name = s->migration->name;
+	bool ok = ending_drop_stream(s, e) && empty_targets(s, e) &&
+		  definitions_restore(name, s->target, e) && freeze_remove(s->source, name, e) &&
+		  ledger_forget(s->target, name, e);
+
+	if (ok)
+		log_event(LOG_INFO, "aborted", "migration=%s", name);
+	return ok || err_wrap(e, "abort");
+}
+
+bool ending_complete(struct session *s, bool drop_old_tables, struct err *e)
+{
+	const char *name = s->migration->name;
+	bool ok = ending_drop_stream(s, e) &&
+		  (!drop_old_tables || freeze_drop_tables(s->source, name, e)) &&
+		  ledger_set_phase(s->target, name, phase_name(PH_COMPLETE), e);
+
+	if (ok)
+		log_event(LOG_INFO, "complete", "migration=%s old_tables=%s", name,
+			  drop_old_tables ? "dropped" : "frozen");
+	return ok || err_wrap(e, "complete");
+}

@@ -1,0 +1,222 @@
+#include "service/pipeline.h"
+
+#include "cdc/receiver.h"
+#include "core/log.h"
+#include "pg/progress.h"
+#include "sink/apply.h"
+#include "snapshot/judge.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* A batch ends at either; a transaction larger than a part comes in parts. */
+enum { BATCH_CHANGES = 10000, BATCH_BYTES = 16 << 20 };
+
+/* Of the memory setting: the queue, one part being put together, the batch at work. */
+enum { QUEUE_SHARE = 4, PART_SHARE = 16 };
+
+struct pipeline {
+	struct session *session;
+	struct arena arena;
+	struct pg *target; /* the applier's */
+	struct progress *progress;
+	struct receiver *receiver;
+	struct judge *judge;
+	struct applier *applier;
+	lsn_t skip_to; /* transactions up to it were applied before this pipeline was opened */
+};
+
+static bool load_progress(struct pipeline *p, struct err *e)
+{
+	const char *name = p->session->migration->name;
+
+	if (!progress_load(p->target, name, "forward", &p->arena, &p->progress, e))
+		return false;
+	if (!p->progress)
+		return err_set(e, ERR_CONFIG, "the ledger has no progress of migration %s", name);
+	p->skip_to = p->progress->lsn;
+	return true;
+}
+
+static void table_list(const struct plan *plan, struct arena *a, struct decoder_options *out)
+{
+	struct relation *tables = arena_array(a, plan->ntables, sizeof *tables);
+
+	for (unsigned i = 0; i < plan->ntables; i++) {
+		tables[i].schema = plan->tables[i].schema;
+		tables[i].name = plan->tables[i].name;
+	}
+	out->tables = tables;
+	out->ntables = plan->ntables;
+}
+
+static void publication_list(const struct session *s, struct arena *a, struct decoder_options *out)
+{
+	const char **names = arena_array(a, 2, sizeof *names);
+	unsigned inserts = 0;
+
+	for (unsigned i = 0; i < s->plan->ntables; i++)
+		inserts += s->plan->tables[i].insert_only;
+	if (inserts < s->plan->ntables)
+		names[out->npublications++] = s->publication;
+	if (inserts)
+		names[out->npublications++] = s->insert_publication;
+	out->publications = names;
+}
+
+static bool start_receiver(struct pipeline *p, struct err *e)
+{
+	const struct session *s = p->session;
+	struct receiver_options o = { .conninfo = s->migration->source,
+				      .application = s->source_options.application,
+				      .slot = s->slot,
+				      .ops = decoder_find(s->migration->decoder),
+				      .start_lsn = p->progress->lsn,
+				      .queue_bytes = s->migration->memory / QUEUE_SHARE,
+				      .part_bytes = s->migration->memory / PART_SHARE };
+
+	table_list(s->plan, &p->arena, &o.decoder);
+	publication_list(s, &p->arena, &o.decoder);
+	return receiver_start(&o, &p->receiver, e) || err_wrap(e, "stream from slot %s", s->slot);
+}
+
+bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)
+{
+	struct pipeline *p = xcalloc(1, sizeof *p);
+
+	p->session = s;
+	bool ok =
+	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
+	    load_progress(p, e) && judge_create(s->plan, p->target, &p->judge, e) &&
+	    applier_create(p->target, s->plan, p->progress, exact_lsn, &p->applier, e) &&
+	    start_receiver(p, e);
+	if (!ok) {
+		pipeline_close(p);
+		return false;
+	}
+	*out = p;
+	return true;
+}
+
+void pipeline_close(struct pipeline *p)
+{
+	if (!p)
+		return;
+	receiver_stop(p->receiver);
+	applier_destroy(p->applier);
+	judge_destroy(p->judge);
+	pg_close(p->target);
+	arena_finish(&p->arena);
+	free(p);
+}
+
+/* --- one batch --- */
+
+struct list {
+	struct transaction *first, **tail;
+	size_t bytes;
+	unsigned changes;
+	lsn_t end_lsn; /* of the last whole transaction; 0: none */
+	bool partial;  /* ends with a part */
+};
+
+static bool list_full(const struct list *l)
+{
+	return l->partial || l->changes >= BATCH_CHANGES || l->bytes >= BATCH_BYTES;
+}
+
+static void list_free(struct list *l)
+{
+	while (l->first) {
+		struct transaction *t = l->first;
+		l->first = t->next;
+		transaction_destroy(t);
+	}
+}
+
+static bool take(struct pipeline *p, struct list *l, struct transaction *t, struct err *e)
+{
+	t->next = NULL;
+	if (t->last)
+		l->end_lsn = t->end_lsn;
+	if (t->commit_lsn <= p->skip_to) { /* applied before a restart */
+		transaction_destroy(t);
+		return true;
+	}
+	*l->tail = t;
+	l->tail = &t->next;
+	l->bytes += transaction_size(t);
+	l->changes += t->nchanges;
+	l->partial = !t->last;
+	return judge_filter(p->judge, t, e);
+}
+
+/* Waits for the first, then takes what is there already. */
+static bool gather(struct pipeline *p, int timeout_ms, struct list *l, struct err *e)
+{
+	while (!list_full(l)) {
+		struct transaction *t;
+		int wait = l->first || l->end_lsn ? 0 : timeout_ms;
+		enum receive got = receiver_next(p->receiver, wait, &t, e);
+		if (got == RECEIVED_NOTHING)
+			return true;
+		if (got == RECEIVE_FAILED)
+			return l->first != NULL; /* apply what came before; it will fail again */
+		if (!take(p, l, t, e))
+			return false;
+	}
+	return true;
+}
+
+bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
+{
+	struct list l = { .tail = &l.first };
+	bool ok = gather(p, timeout_ms, &l, e);
+
+	if (ok && l.first) {
+		err_clear(e);
+		ok = applier_apply(p->applier, l.first, e);
+	}
+	if (ok && l.end_lsn && !l.partial) /* a part leaves its target transaction open */
+		receiver_confirm(p->receiver, l.end_lsn);
+	list_free(&l);
+	return ok;
+}
+
+/* --- figures --- */
+
+enum { EPOCH_2000 = 946684800 }; /* 2000-01-01 in Unix time */
+
+static double seconds_since(int64_t commit_time)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	double seconds = (double)(now.tv_sec - EPOCH_2000) + (double)now.tv_nsec / 1e9 -
+			 (double)commit_time / 1e6;
+	return seconds > 0 ? seconds : 0;
+}
+
+struct pipeline_state pipeline_state(struct pipeline *p)
+{
+	struct applier_counts counts = applier_counts(p->applier);
+	struct receiver_backlog backlog;
+
+	receiver_backlog(p->receiver, &backlog);
+	return (struct pipeline_state){
+		.position = receiver_position(p->receiver),
+		.consistent = judge_consistent_lsn(p->judge),
+		.pending = backlog.oldest_commit_time != 0,
+		.lag_seconds =
+		    backlog.oldest_commit_time ? seconds_since(backlog.oldest_commit_time) : 0,
+		.queued_bytes = backlog.queued_bytes,
+		.changes = counts.changes,
+		.transactions = counts.transactions,
+		.exact = counts.exact,
+	};
+}
+
+lsn_t pipeline_exact_lsn(const struct pipeline *p)
+{
+	return applier_exact_lsn(p->applier);
+}

@@ -1,0 +1,37 @@
+/*
+ * service/pipeline.h: slot to target: receiver, judge, applier.
+ *
+ *   receiver -> transactions -> judge (until the consistent point) -> applier
+ *        ^                                                              |
+ *        '------------- confirmed position, after its COMMIT -----------'
+ *
+ * Ownership  borrows the session; owns its own connections and its thread.
+ * Errors     ERR_RETRY: close it and open it again, it goes on from the progress row.
+ */
+#ifndef PGCROSSFADE_SERVICE_PIPELINE_H
+#define PGCROSSFADE_SERVICE_PIPELINE_H
+
+#include "service/session.h"
+
+struct pipeline;
+
+/* exact_lsn: pipeline_exact_lsn() of the one before, 0 at first. */
+bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e);
+void pipeline_close(struct pipeline *p); /* NULL is fine */
+
+/* Waits up to timeout_ms for something to apply, and applies one batch of it. */
+bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e);
+
+struct pipeline_state {
+	lsn_t position;     /* everything before it is applied and durable */
+	lsn_t consistent;   /* past it no change can be in the copy */
+	bool pending;       /* something is received and not applied */
+	double lag_seconds; /* since the oldest change not applied was committed; 0: none */
+	uint64_t queued_bytes;
+	uint64_t changes, transactions, exact; /* since it was opened */
+};
+
+struct pipeline_state pipeline_state(struct pipeline *p);
+lsn_t pipeline_exact_lsn(const struct pipeline *p);
+
+#endif

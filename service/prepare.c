@@ -1,0 +1,86 @@
+#include "core/log.h"
+#include "pg/ddl.h"
+#include "pg/progress.h"
+#include "pg/publication.h"
+#include "pg/quote.h"
+#include "pg/slot.h"
+#include "service/steps.h"
+#include "snapshot/definitions.h"
+
+/* --- publications --- */
+
+static bool publish(struct run *r, const char *name, bool insert_only, struct err *e)
+{
+	const struct plan *plan = r->session.plan;
+	struct publication p = { .name = name,
+				 .publish = insert_only ? "insert, truncate"
+							: "insert, update, delete, truncate" };
+	const char **tables = arena_array(&r->session.arena, plan->ntables, sizeof *tables);
+
+	for (unsigned i = 0; i < plan->ntables; i++)
+		if (plan->tables[i].insert_only == insert_only)
+			tables[p.ntables++] = plan->tables[i].quoted;
+	p.tables = tables;
+	return publication_set(r->session.source, &p, e);
+}
+
+/* --- the main slot --- */
+
+/* A slot that the ledger does not know of was made by a run that died right after. */
+static bool drop_leftover(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	struct slot_status status;
+
+	if (!slot_lookup(s->source, s->slot, &s->arena, &status, e))
+		return false;
+	return !status.exists || slot_drop(s->source, s->slot, 15000, e);
+}
+
+static bool make_slot(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	struct generation_slot slot = { s->slot, s->migration->decoder, false };
+
+	return drop_leftover(r, e) &&
+	       generation_open(&s->source_options, &slot, &r->copying.generation, e) &&
+	       ledger_set_slot_lsn(s->target, s->migration->name, r->copying.generation.lg, e);
+}
+
+static bool ensure_slot(struct run *r, const struct ledger_migration *m, struct err *e)
+{
+	struct slot_status status;
+
+	if (!m->slot_lsn)
+		return make_slot(r, e);
+	if (!slot_lookup(r->session.source, r->session.slot, &r->session.arena, &status, e))
+		return false;
+	return status.exists ||
+	       err_set(e, ERR_CONFIG, "replication slot %s is gone; abort and start again",
+		       r->session.slot);
+}
+
+static bool ensure_progress(struct run *r, const struct ledger_migration *m, struct err *e)
+{
+	struct session *s = &r->session;
+	struct progress *have;
+	struct progress p = { .migration = m->name,
+			      .direction = "forward",
+			      .system = m->source_system,
+			      .slot = s->slot };
+
+	return progress_load(s->target, m->name, "forward", &s->arena, &have, e) &&
+	       (have || progress_create(s->target, &p, e));
+}
+
+enum outcome prepare_step(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	struct ledger_migration *m;
+	bool ok = ledger_load(s->target, s->migration->name, &s->arena, &m, e) &&
+		  publish(r, s->publication, false, e) &&
+		  publish(r, s->insert_publication, true, e) && ensure_slot(r, m, e) &&
+		  ensure_progress(r, m, e) && definitions_put_away(s->plan, s->target, e);
+
+	return ok ? STEP_NEXT : STEP_FAILED;
+}

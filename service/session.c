@@ -1,0 +1,103 @@
+#include "service/session.h"
+
+#include "core/buf.h"
+#include "pg/quote.h"
+
+static const char *search_path_sql(struct arena *a, const struct name_list *names)
+{
+	const char *list = "";
+
+	for (unsigned i = 0; i < names->count; i++)
+		list =
+		    arena_printf(a, "%s%s%s", list, i ? ", " : "", arena_ident(a, names->names[i]));
+	return list;
+}
+
+/* Slot names know lower case letters, digits and underscores only. */
+static const char *object_name(struct arena *a, const char *migration, const char *suffix)
+{
+	char *name = arena_printf(a, "pgcrossfade_%s%s", migration, suffix);
+
+	for (char *s = name; *s; s++)
+		if (*s == '-')
+			*s = '_';
+	return name;
+}
+
+static void name_things(struct session *s)
+{
+	const struct migration *m = s->migration;
+	const char *application = arena_printf(&s->arena, "pgcrossfade %s", m->name);
+	const char *path = search_path_sql(&s->arena, &m->search_path);
+
+	s->source_options = (struct pg_options){ m->source, application, path, false };
+	s->target_options = (struct pg_options){ m->target, application, path, false };
+	s->slot = object_name(&s->arena, m->name, "");
+	s->publication = s->slot;
+	s->insert_publication = object_name(&s->arena, m->name, "_inserts");
+}
+
+bool session_open(const struct migration *m, struct session *s, struct err *e)
+{
+	*s = (struct session){ .migration = m };
+	name_things(s);
+	if (!pg_open(&s->source_options, &s->source, e))
+		return err_wrap(e, "connect to the source");
+	if (!pg_open(&s->target_options, &s->target, e)) {
+		session_close(s);
+		return err_wrap(e, "connect to the target");
+	}
+	return true;
+}
+
+void session_close(struct session *s)
+{
+	pg_close(s->source);
+	pg_close(s->target);
+	arena_finish(&s->arena);
+	s->source = s->target = NULL;
+	s->plan = NULL;
+}
+
+bool session_compile(struct session *s, struct findings *findings, struct err *e)
+{
+	if (!migration_compile(s->migration, s->source, s->target, &s->arena, &s->plan, findings,
+			       e))
+		return err_wrap(e, "check");
+	if (findings->failures)
+		return err_set(e, ERR_CONFIG, "the migration cannot run as it is: %u problem%s",
+			       findings->failures, findings->failures == 1 ? "" : "s");
+	return true;
+}
+
+static void put_flows(const struct migration *m, struct buf *b)
+{
+	for (unsigned i = 0; i < m->nflows; i++) {
+		const struct flow_def *f = &m->flows[i];
+		buf_qualified(b, f->from.schema, f->from.name);
+		buf_qualified(b, f->to.schema, f->to.name);
+		for (unsigned k = 0; k < f->key.count; k++)
+			buf_ident(b, f->key.names[k]);
+		buf_puts(b, f->select);
+	}
+}
+
+bool session_identity(struct session *s, struct session_identity *out, struct err *e)
+{
+	struct buf flows = BUF_INIT;
+	struct pg_result *r = NULL;
+
+	put_flows(s->migration, &flows);
+	const char *params[] = { buf_str(&flows) };
+	bool ok = pg_query_row(s->source,
+			       "SELECT md5($1), system_identifier, current_database() "
+			       "FROM pg_control_system()",
+			       1, params, &r, e);
+	if (ok)
+		*out = (struct session_identity){ arena_strdup(&s->arena, pg_text(r, 0, 0)),
+						  arena_strdup(&s->arena, pg_text(r, 0, 1)),
+						  arena_strdup(&s->arena, pg_text(r, 0, 2)) };
+	pg_result_free(r);
+	buf_free(&flows);
+	return ok || err_wrap(e, "identify the source");
+}

@@ -1,0 +1,39 @@
+/*
+ * service/session.h: a migration with its connections and names.
+ *
+ * Ownership  the session borrows the migration and owns everything else.
+ */
+#ifndef PGCROSSFADE_SERVICE_SESSION_H
+#define PGCROSSFADE_SERVICE_SESSION_H
+
+#include "core/plan.h"
+#include "pg/conn.h"
+#include "pg/ledger.h"
+#include "transform/compile.h"
+#include "transform/mapping.h"
+
+struct session {
+	const struct migration *migration;
+	struct arena arena;
+	struct pg_options source_options, target_options;
+	struct pg *source; /* control: catalog, publication, barrier, blockers */
+	struct pg *target; /* control: ledger, requests; holds the lock of `run` */
+	const char *slot, *publication, *insert_publication;
+	struct plan *plan; /* NULL until session_compile */
+};
+
+/* Connects to both. */
+bool session_open(const struct migration *m, struct session *s, struct err *e);
+void session_close(struct session *s); /* fine when not open */
+
+/* Checks and compiles. False with e->kind ERR_CONFIG: findings has the failures. */
+bool session_compile(struct session *s, struct findings *findings, struct err *e);
+
+/* What identifies the source and the flows, for the ledger to hold against a restart. */
+struct session_identity {
+	const char *digest, *system, *database;
+};
+
+bool session_identity(struct session *s, struct session_identity *out, struct err *e);
+
+#endif

@@ -1,0 +1,110 @@
+#include "service/status.h"
+
+#include "pg/progress.h"
+
+#include <stdlib.h>
+
+bool status_running(struct pg *target, const char *migration, bool *running, struct err *e)
+{
+	struct pg_result *r = NULL;
+	/* looks at the lock that ledger_lock() takes, without taking it */
+	bool ok = pg_query_row(
+	    target,
+	    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+	    "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+	    "  AND classid = (hashtext('pgcrossfade.run')::bigint & 4294967295)::oid"
+	    "  AND objid = (hashtext($1)::bigint & 4294967295)::oid AND objsubid = 2)",
+	    1, &migration, &r, e);
+
+	*running = ok && pg_bool(r, 0, 0);
+	pg_result_free(r);
+	return ok;
+}
+
+static bool load_tables(struct pg *target, const char *migration, struct arena *a, struct status *s,
+			struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!pg_query(target,
+		      "SELECT relation, count(*), count(d.lg), coalesce(sum(d.rows), 0), "
+		      "coalesce(sum(d.bytes), 0) FROM pgcrossfade.chunk c "
+		      "LEFT JOIN pgcrossfade.chunk_copied d USING (migration, relation, no) "
+		      "WHERE migration = $1 GROUP BY relation ORDER BY relation",
+		      1, &migration, &r, e))
+		return false;
+	s->ntables = pg_rows(r);
+	s->tables = arena_array(a, s->ntables, sizeof *s->tables);
+	for (unsigned i = 0; i < s->ntables; i++) {
+		struct table_status *t = &s->tables[i];
+		t->table = arena_strdup(a, pg_text(r, i, 0));
+		t->chunks = (unsigned)pg_int(r, i, 1);
+		t->chunks_done = (unsigned)pg_int(r, i, 2);
+		t->rows = (uint64_t)pg_int(r, i, 3);
+		t->bytes = (uint64_t)pg_int(r, i, 4);
+		s->rows_copied += t->rows;
+		s->bytes_copied += t->bytes;
+	}
+	pg_result_free(r);
+	return true;
+}
+
+static bool load_copy_time(struct pg *target, const char *migration, struct status *s,
+			   struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok =
+	    pg_query_row(target,
+			 "SELECT coalesce(extract(epoch FROM max(copied_at) - min(m.created_at))"
+			 ", 0) FROM pgcrossfade.chunk_copied c "
+			 "JOIN pgcrossfade.migration m ON m.name = c.migration "
+			 "WHERE migration = $1",
+			 1, &migration, &r, e);
+
+	s->copy_seconds = ok ? strtod(pg_text(r, 0, 0), NULL) : 0;
+	pg_result_free(r);
+	return ok;
+}
+
+static bool load_stream(struct pg *target, const char *migration, struct arena *a, struct status *s,
+			struct err *e)
+{
+	struct progress *p;
+	struct heartbeat *h;
+
+	if (!progress_load(target, migration, "forward", a, &p, e) ||
+	    !heartbeat_load(target, migration, a, &h, e))
+		return false;
+	if (p) {
+		s->changes_applied = p->changes;
+		s->transactions_applied = p->transactions;
+		s->applied = p->lsn;
+	}
+	if (h && h->applied) {
+		s->applied = h->applied > s->applied ? h->applied : s->applied;
+		s->lag_bytes = h->source > s->applied ? h->source - s->applied : 0;
+		s->lag_seconds = h->lag_seconds;
+	}
+	s->heartbeat = h;
+	return true;
+}
+
+bool status_load(struct pg *target, const char *migration, struct arena *a, struct status **out,
+		 struct err *e)
+{
+	struct status *s = arena_zalloc(a, sizeof *s);
+	struct ledger_migration *m;
+
+	*out = NULL;
+	if (!ledger_load(target, migration, a, &m, e))
+		return false;
+	if (!m)
+		return true;
+	s->migration = m;
+	if (!status_running(target, migration, &s->running, e) ||
+	    !load_tables(target, migration, a, s, e) || !load_copy_time(target, migration, s, e) ||
+	    !load_stream(target, migration, a, s, e))
+		return err_wrap(e, "read status");
+	*out = s;
+	return true;
+}

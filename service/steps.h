@@ -1,0 +1,75 @@
+/*
+ * service/steps.h: what `run` does in each phase.
+ *
+ * A step does a little and returns within about a second, so that requests are answered
+ * and signs of life written between steps. Every step can be entered again after a crash:
+ * it looks at what is durable, never at what it remembers.
+ */
+#ifndef PGCROSSFADE_SERVICE_STEPS_H
+#define PGCROSSFADE_SERVICE_STEPS_H
+
+#include "cutover/phase.h"
+#include "pg/request.h"
+#include "service/pipeline.h"
+#include "service/session.h"
+#include "snapshot/copy.h"
+
+#include <signal.h>
+
+enum outcome {
+	STEP_AGAIN,
+	STEP_NEXT,   /* to the phase's next */
+	STEP_BACK,   /* to the phase's back */
+	STEP_END,    /* the migration is complete or gone: nothing is left to do */
+	STEP_FAILED, /* err is set */
+};
+
+/* Of phase copy. */
+struct copying {
+	struct arena arena;
+	struct generation generation; /* from prepare, or opened by the copy */
+	struct table_chunks *tables;
+	struct copier *copier;
+};
+
+/* Of phase cutover. */
+struct cutting {
+	int64_t request; /* whose outcome is awaited; 0: none */
+	unsigned tries;
+	int64_t next_try_ms;
+	bool gated; /* preconditions seen to hold */
+};
+
+struct run {
+	const struct migration *migration;
+	const volatile sig_atomic_t *stop;
+	enum phase phase; /* run_advance() is its only writer */
+	struct session session;
+	struct copying copying;
+	struct pipeline *pipeline;
+	lsn_t exact_lsn; /* handed from one pipeline to the next */
+	bool restored;   /* definitions are back */
+	bool lag_zero_told;
+	bool stream_dropped; /* slot and publications are gone, after the switch */
+	struct cutting cutting;
+	int64_t next_beat_ms, next_poll_ms;
+	lsn_t source_lsn; /* the source's insert position at the last beat */
+};
+
+enum outcome prepare_step(struct run *r, struct err *e);
+enum outcome copy_step(struct run *r, struct err *e);
+enum outcome stream_step(struct run *r, struct err *e);
+enum outcome cutover_step(struct run *r, struct err *e);
+enum outcome switched_step(struct run *r, struct err *e);
+
+/* What the phase holds besides the session; NULLs and zeros are fine. */
+void copying_close(struct copying *c);
+void streaming_close(struct run *r);
+
+/* The steps' shared piece: one batch, opening the pipeline first if need be. */
+bool stream_once(struct run *r, int timeout_ms, struct err *e);
+
+/* Bytes of WAL between the source's insert position and the applied one, asked now. */
+bool stream_lag(struct run *r, uint64_t *bytes, struct err *e);
+
+#endif

@@ -1,0 +1,54 @@
+#include "core/log.h"
+#include "service/steps.h"
+#include "snapshot/definitions.h"
+
+enum { WAIT_MS = 100 };
+
+void streaming_close(struct run *r)
+{
+	if (r->pipeline)
+		r->exact_lsn = pipeline_exact_lsn(r->pipeline);
+	pipeline_close(r->pipeline);
+	r->pipeline = NULL;
+}
+
+bool stream_once(struct run *r, int timeout_ms, struct err *e)
+{
+	if (!r->pipeline && !pipeline_open(&r->session, r->exact_lsn, &r->pipeline, e))
+		return false;
+	return pipeline_step(r->pipeline, timeout_ms, e);
+}
+
+/* Past the consistent point the target is one moment of the source: constraints hold. */
+static bool restore_definitions(struct run *r, struct err *e)
+{
+	struct pipeline_state state = pipeline_state(r->pipeline);
+	char lsn[LSN_TEXT];
+
+	if (r->restored || state.position < state.consistent)
+		return true;
+	if (!definitions_restore(r->migration->name, r->session.target, e))
+		return false;
+	r->restored = true;
+	log_event(LOG_INFO, "consistent", "lsn=%s", lsn_format(state.consistent, lsn));
+	return true;
+}
+
+enum outcome stream_step(struct run *r, struct err *e)
+{
+	return stream_once(r, WAIT_MS, e) && restore_definitions(r, e) ? STEP_AGAIN : STEP_FAILED;
+}
+
+bool stream_lag(struct run *r, uint64_t *bytes, struct err *e)
+{
+	struct pg_result *res = NULL;
+
+	if (!pg_query_row(r->session.source, "SELECT pg_current_wal_insert_lsn()", 0, NULL, &res,
+			  e))
+		return err_wrap(e, "ask for the source's position");
+	r->source_lsn = pg_lsn(res, 0, 0);
+	pg_result_free(res);
+	lsn_t applied = r->pipeline ? pipeline_state(r->pipeline).position : 0;
+	*bytes = applied && r->source_lsn > applied ? r->source_lsn - applied : 0;
+	return true;
+}

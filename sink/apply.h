@@ -1,0 +1,43 @@
+/*
+ * sink/apply.h: source transactions into the target, exactly once.
+ *
+ * A list of transactions is applied as one set-based target transaction with its
+ * progress row in it; when a row is refused, the same transactions are applied again
+ * in exact source order, each in a target transaction of its own. A source transaction
+ * that comes in parts is applied to one target transaction that stays open in between.
+ *
+ * Ownership  the applier borrows connection and plan; transactions stay the caller's.
+ * Errors     ERR_DATA: the target really refuses the row that the text names.
+ *            ERR_RETRY: open the connection again, read progress back, stream from there;
+ *            applier_exact_lsn() then says which transaction must go in exact order
+ *            because its first parts are gone.
+ *            The target transaction is rolled back in every case.
+ */
+#ifndef PGCROSSFADE_SINK_APPLY_H
+#define PGCROSSFADE_SINK_APPLY_H
+
+#include "core/change.h"
+#include "core/err.h"
+#include "core/plan.h"
+
+struct applier;
+struct pg;
+struct progress;
+
+struct applier_counts {
+	uint64_t changes, transactions, batches, exact;
+};
+
+bool applier_create(struct pg *target, const struct plan *plan, const struct progress *at,
+		    lsn_t exact_lsn, struct applier **out, struct err *e);
+void applier_destroy(struct applier *a); /* NULL is fine */
+
+/* list: in commit order, linked by next; only the last may be a part that is not last. */
+bool applier_apply(struct applier *a, const struct transaction *list, struct err *e);
+
+/* Commit LSN of the last transaction that is durable at the target; 0: none. */
+lsn_t applier_lsn(const struct applier *a);
+lsn_t applier_exact_lsn(const struct applier *a);
+struct applier_counts applier_counts(const struct applier *a);
+
+#endif

@@ -1,0 +1,174 @@
+#include "sink/exact.h"
+
+#include <stdlib.h>
+
+enum { OPS_A_PIPE = 256 };
+
+/* What was sent, so that a failure can be told by the statement's number. */
+struct step {
+	const struct table_plan *table;
+	const struct flow_plan *flow;
+	enum op op;
+	struct op_row row;
+};
+
+/* The steps of one pipe. */
+struct walk {
+	struct exact *x;
+	const struct transaction *transaction;
+	struct arena arena;
+	struct pipe pipe;
+	struct step steps[OPS_A_PIPE];
+	unsigned count;
+};
+
+static const char *describe_key(struct arena *a, const struct step *s)
+{
+	const struct table_plan *t = s->table;
+	const struct value *row = s->row.before ? s->row.before : s->row.after;
+	const char *text = "";
+
+	for (unsigned i = 0; row && i < t->nkey; i++) {
+		const struct value *v = &row[t->key[i]];
+		text = arena_printf(
+		    a, "%s%s%s=%.*s", text, i ? ", " : "", t->columns[t->key[i]].name,
+		    v->kind == VALUE_TEXT ? (int)(v->text.len > 200 ? 200 : v->text.len) : 4,
+		    v->kind == VALUE_TEXT ? v->text.data : "NULL");
+	}
+	return *text ? text : "no key";
+}
+
+/* ERR_DATA gets the whole story; a lost connection or a deadlock does not need it. */
+static bool explain(struct walk *w, int failed, struct err *e)
+{
+	char lsn[LSN_TEXT];
+
+	if (failed == PIPE_NONE || e->kind == ERR_RETRY)
+		return false;
+	const struct step *s = &w->steps[failed];
+	const char *key = describe_key(&w->arena, s);
+	return err_wrap(e, "flow %s -> %s, %s of table %s row (%s), transaction %s, SQL %s",
+			s->table->label, s->flow->target_name, op_name(s->op), s->table->label, key,
+			lsn_format(w->transaction->commit_lsn, lsn),
+			op_statement(s->flow, s->op)->sql);
+}
+
+static bool flush(struct walk *w, struct err *e)
+{
+	int failed;
+
+	if (!pipe_finish(&w->pipe, &failed, NULL, e))
+		return explain(w, failed, e);
+	w->count = 0;
+	return pipe_begin(&w->pipe, w->x->pg, e);
+}
+
+static bool send(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
+		 enum op op, const struct op_row *row, struct err *e)
+{
+	if (w->count == OPS_A_PIPE && !flush(w, e))
+		return false;
+	w->steps[w->count++] = (struct step){ t, flow, op, *row };
+	return op_send(&w->pipe, flow, op, row, 1, w->x->params, e);
+}
+
+static bool update_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
+			const struct op_row *row, struct err *e)
+{
+	bool unchanged = flow_reads_unchanged(flow, row->after);
+	struct op_row same = { row->after, row->after };
+
+	if (!flow->keyed)
+		return send(w, t, flow, OP_REMOVE, row, e) && send(w, t, flow, OP_INSERT, row, e);
+	if (row->before && !flow_key_same(flow, row->before, row->after)) {
+		if (unchanged && flow->move.sql)
+			return send(w, t, flow, OP_MOVE, row, e);
+		return send(w, t, flow, OP_REMOVE, row, e) && send(w, t, flow, OP_INSERT, row, e);
+	}
+	if (flow->filtered && !send(w, t, flow, OP_LEAVE, &same, e))
+		return false;
+	return send(w, t, flow, unchanged ? OP_UPDATE : OP_UPSERT, &same, e);
+}
+
+static bool clear_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
+		       const struct op_row *row, struct err *e)
+{
+	if (!flow->sole)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "TRUNCATE of %s: %s holds rows of other flows too, which must not go; "
+		    "delete the rows of %s with DELETE instead",
+		    t->label, flow->target_name, t->label);
+	return send(w, t, flow, OP_CLEAR, row, e);
+}
+
+static bool apply_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
+		       const struct change *c, const struct op_row *row, struct err *e)
+{
+	switch (c->kind) {
+	case CHANGE_INSERT:
+		return send(w, t, flow, OP_INSERT, row, e);
+	case CHANGE_UPDATE:
+		return update_flow(w, t, flow, row, e);
+	case CHANGE_DELETE:
+		return send(w, t, flow, OP_REMOVE, row, e);
+	case CHANGE_TRUNCATE:
+		return clear_flow(w, t, flow, row, e);
+	case CHANGE_MESSAGE:
+		break;
+	}
+	return true;
+}
+
+/* The flows of one table by rank: from the children up for what goes, down for what comes. */
+static bool apply_flows(struct walk *w, const struct table_plan *t, const struct change *c,
+			const struct op_row *row, struct err *e)
+{
+	bool removes = c->kind == CHANGE_DELETE || c->kind == CHANGE_TRUNCATE;
+	unsigned ranks = w->x->plan->max_rank + 1;
+
+	for (unsigned r = 0; r < ranks; r++)
+		for (unsigned i = 0; i < t->nflows; i++)
+			if (t->flows[i].rank == (removes ? ranks - 1 - r : r) &&
+			    !apply_flow(w, t, &t->flows[i], c, row, e))
+				return false;
+	return true;
+}
+
+static bool apply_change(struct walk *w, const struct change *c, struct err *e)
+{
+	const struct binding *b = c->relation ? bindings_find(w->x->bindings, c->relation) : NULL;
+	struct op_row row = { NULL, NULL };
+
+	if (!b || !b->table)
+		return true;
+	if (c->has_before)
+		row.before = binding_row(b, &c->before, &w->arena);
+	if (c->kind == CHANGE_INSERT || c->kind == CHANGE_UPDATE) {
+		row.after = binding_row(b, &c->after, &w->arena);
+		if (!binding_check(b, c->kind, row.after, e))
+			return false;
+	}
+	return apply_flows(w, b->table, c, &row, e);
+}
+
+bool exact_apply(struct exact *x, const struct transaction *t, struct err *e)
+{
+	struct walk *w = xcalloc(1, sizeof *w);
+	int failed;
+
+	w->x = x;
+	w->transaction = t;
+	bool ok = pipe_begin(&w->pipe, x->pg, e);
+	for (const struct change *c = t->changes; ok && c; c = c->next)
+		ok = apply_change(w, c, e);
+	if (ok)
+		ok = pipe_finish(&w->pipe, &failed, NULL, e) || explain(w, failed, e);
+	else {
+		struct err ignored = ERR_INIT; /* leave pipeline mode; the first error counts */
+		pipe_finish(&w->pipe, &failed, NULL, &ignored);
+	}
+	arena_finish(&w->arena);
+	free(w);
+	return ok;
+}

@@ -1,0 +1,37 @@
+/*
+ * snapshot/chunks.h: how each table is cut, and what of it is copied.
+ *
+ * Cut once, before the first row of the table is copied, by key ranges of about equal
+ * size whose first and last are open-ended; a table without a usable key by ctid. The
+ * cut is in the ledger, so that a restart goes on with the same chunks.
+ *
+ * Ownership  arrays and bounds live in the arena given.
+ */
+#ifndef PGCROSSFADE_SNAPSHOT_CHUNKS_H
+#define PGCROSSFADE_SNAPSHOT_CHUNKS_H
+
+#include "core/arena.h"
+#include "core/plan.h"
+#include "pg/ledger.h"
+
+struct table_chunks {
+	const struct table_plan *table;
+	unsigned count;
+	struct ledger_chunk *chunks;
+};
+
+/*
+ * The chunks of every table of the plan, cutting those that are not cut yet. A table
+ * that must be copied in one generation and is not wholly copied starts over: its
+ * target rows and its ledger rows go together, with those of tables that share a target.
+ */
+bool chunks_load(const struct plan *plan, struct pg *source, struct pg *target,
+		 uint64_t chunk_bytes, struct arena *a, struct table_chunks **out, struct err *e);
+
+/* A table that is copied under one snapshot only. */
+static inline bool chunks_one_generation(const struct table_plan *t)
+{
+	return t->chunk.nkey == 0;
+}
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * snapshot/copy.h: workers that copy the chunks of one generation.
+ *
+ * Each worker takes the next chunk, copies it for every flow of its table, and commits
+ * rows and ledger row together. Tables that need one generation come first; once the
+ * generation is old, no further chunk of another table is begun, and what is left waits
+ * for the next generation. Work done is never redone.
+ *
+ * Ownership  the copier borrows options, plan and generation until copier_destroy.
+ * Threads    its own workers; the functions here are for one caller.
+ */
+#ifndef PGCROSSFADE_SNAPSHOT_COPY_H
+#define PGCROSSFADE_SNAPSHOT_COPY_H
+
+#include "snapshot/chunks.h"
+#include "snapshot/generation.h"
+
+struct copy_options {
+	const struct plan *plan;
+	struct pg_options source, target;
+	unsigned jobs;
+	int64_t max_age_ms;
+	const struct generation *generation;
+	struct table_chunks *tables; /* plan->ntables; copied chunks are marked as they commit */
+};
+
+struct copier;
+
+bool copier_start(const struct copy_options *options, struct copier **out, struct err *e);
+
+enum copier_state { COPIER_RUNNING, COPIER_ENDED, COPIER_FAILED };
+
+/* Waits up to timeout_ms for the workers to end. err is set for COPIER_FAILED. */
+enum copier_state copier_wait(struct copier *c, int timeout_ms, struct err *e);
+
+/* Cancels what runs, joins the workers. NULL is fine. */
+void copier_destroy(struct copier *c);
+
+/* Chunks not copied yet; only while no copier runs. */
+unsigned chunks_left(const struct plan *plan, const struct table_chunks *tables);
+
+#endif

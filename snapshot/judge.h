@@ -1,0 +1,35 @@
+/*
+ * snapshot/judge.h: is a change already in the copy?
+ *
+ * A change of a row in chunk c is in the copy if its transaction's commit record starts
+ * before the LSN of the generation that chunk c was copied under; otherwise it must be
+ * applied. An update that moves a key is a delete and an insert, each judged by its own
+ * chunk. Past the highest such LSN, the consistent point, every change is applied.
+ *
+ *   chunk 1  --- copied under L1 --->   L1 <= commit: apply
+ *   chunk 2  ------------ copied under L2 --->   L2 <= commit: apply
+ *                         commit between L1 and L2: by the chunk of the row's key
+ *
+ * Ownership  borrows plan and connection; changes it rewrites use the transaction's arena.
+ * Errors     ERR_CONFIG: a moved row whose unchanged values are nowhere to be had.
+ */
+#ifndef PGCROSSFADE_SNAPSHOT_JUDGE_H
+#define PGCROSSFADE_SNAPSHOT_JUDGE_H
+
+#include "core/change.h"
+#include "core/err.h"
+#include "core/plan.h"
+
+struct judge;
+struct pg;
+
+/* Reads the chunks from the ledger; all of them are copied. */
+bool judge_create(const struct plan *plan, struct pg *target, struct judge **out, struct err *e);
+void judge_destroy(struct judge *j); /* NULL is fine */
+
+/* Takes the changes out of t that are in the copy. */
+bool judge_filter(struct judge *j, struct transaction *t, struct err *e);
+
+lsn_t judge_consistent_lsn(const struct judge *j);
+
+#endif

@@ -1,0 +1,1 @@
+"""What scenarios and the demo stand on: scratch servers, a migration, writers, a comparer."""

@@ -1,0 +1,82 @@
+"""The flow's SELECT over the source against the target's rows, as multisets, exactly."""
+import itertools
+import tempfile
+
+from .processes import Failed
+
+PINNED = ("-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex"
+          " -c extra_float_digits=3 -c client_encoding=UTF8")
+SHOWN = 5
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def select_over_source(flow):
+    return f"WITH old AS (TABLE {flow.source}) {flow.select.strip()}"
+
+
+def output_columns(cursor, select):
+    cursor.execute(f"SELECT * FROM ({select}) AS q LIMIT 0")
+    return [column.name for column in cursor.description]
+
+
+def load_expected(source, target, flow):
+    """Appends what the SELECT gives to the temporary table `expected` at the target."""
+    select = select_over_source(flow)
+    columns = output_columns(source, select)
+    names = ", ".join(quoted(name) for name in columns)
+    target.execute(f"CREATE TEMP TABLE IF NOT EXISTS expected AS"
+                   f" SELECT {names} FROM {flow.target} WITH NO DATA")
+    with tempfile.SpooledTemporaryFile(max_size=64 << 20) as rows:
+        source.copy_expert(f"COPY ({select}) TO STDOUT", rows)
+        rows.seek(0)
+        target.copy_expert(f"COPY expected ({names}) FROM STDIN", rows)
+    return names
+
+
+def unequal_rows(target, table, names):
+    """(row, how many more of it the source has; negative: the target)."""
+    target.execute(f"""
+        SELECT r, sum(n)::int
+        FROM (SELECT r::text, 1 AS n FROM (SELECT {names} FROM pg_temp.expected) r
+              UNION ALL SELECT r::text, -1 FROM (SELECT {names} FROM {table}) r) AS sides
+        GROUP BY r HAVING sum(n) <> 0 ORDER BY 1""")
+    return target.fetchall()
+
+
+def target_differences(source, target, table, flows):
+    """Lines that say how one target differs from its flows' SELECTs; [] if it does not."""
+    target.execute("DROP TABLE IF EXISTS pg_temp.expected")
+    for flow in flows:
+        names = load_expected(source, target, flow)
+    unequal = unequal_rows(target, table, names)
+    missing = [(row, n) for row, n in unequal if n > 0]
+    surplus = [(row, -n) for row, n in unequal if n < 0]
+    if not unequal:
+        return []
+    lines = [f"{table} ({names}): {sum(n for _, n in missing)} rows missing or wrong,"
+             f" {sum(n for _, n in surplus)} rows not in the source"]
+    lines += [f"  source: {n} x {row[:300]}" for row, n in missing[:SHOWN]]
+    lines += [f"  target: {n} x {row[:300]}" for row, n in surplus[:SHOWN]]
+    return lines
+
+
+def differences(source, target, flows):
+    """Compares every target of the flows; flows with one target count together."""
+    lines = []
+    by_target = sorted(flows, key=lambda flow: flow.target)
+    with source.connect(options=PINNED) as old, target.connect(options=PINNED) as new:
+        with old.cursor() as old_rows, new.cursor() as new_rows:
+            for table, group in itertools.groupby(by_target, key=lambda flow: flow.target):
+                lines += target_differences(old_rows, new_rows, table, list(group))
+    old.close()
+    new.close()
+    return lines
+
+
+def must_equal(migration):
+    lines = differences(migration.source, migration.target, migration.flows)
+    if lines:
+        raise Failed("source and target differ\n" + "\n".join(lines))

@@ -1,0 +1,44 @@
+#!/usr/bin/python3
+"""Runs one scenario: tests/scenario.py 04_bigint_key [--decoder wal2json] [--seed 7]
+
+A scenario is tests/scenario/NN_name.py with a function scenario(s); see tests/README.md.
+"""
+import argparse
+import glob
+import importlib.util
+import os
+import sys
+
+from harness import scenario as harness
+
+
+def find(name):
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scenario")
+    found = glob.glob(os.path.join(folder, f"{name.removesuffix('.py')}*.py"))
+    if len(found) != 1:
+        sys.exit(f"{name}: {len(found)} scenarios of that name in {folder}")
+    return found[0]
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="file name or its start: 04, 04_bigint_key")
+    parser.add_argument("--decoder", default=os.environ.get("PGCROSSFADE_DECODER", "pgoutput"),
+                        choices=["pgoutput", "wal2json"])
+    parser.add_argument("--seed", type=int, default=os.environ.get("PGCROSSFADE_SEED"))
+    options = parser.parse_args()
+    seed = harness.random_seed() if options.seed is None else options.seed
+    module = load(find(os.path.basename(options.name)))
+    sys.exit(harness.main(module.scenario, options.decoder, seed,
+                          getattr(module, "SERVERS", 2)))
+
+
+if __name__ == "__main__":
+    main()

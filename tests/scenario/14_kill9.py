@@ -1,0 +1,127 @@
+"""kill -9 of run at ten points over copy, stream and cutover: nothing lost, nothing twice.
+
+The journal has no key at the target, so a transaction applied twice shows as a doubled row.
+"""
+import psycopg2
+
+from harness import values
+from harness.compare import must_equal
+from harness.drain import drain
+from harness.flow import Flow
+from harness.processes import Failed, until
+from harness.writers import Table
+
+OLD = """
+CREATE TABLE public.account (id int PRIMARY KEY, balance int, note text);
+CREATE TABLE public.journal (account int, delta int, note text);
+INSERT INTO public.account
+SELECT i, 0, repeat(md5(i::text), 6) FROM generate_series(1, 60000) i;
+INSERT INTO public.journal
+SELECT i % 1000, 1, repeat(md5(i::text), 4) FROM generate_series(1, 30000) i;
+"""
+
+NEW = """
+CREATE SCHEMA app;
+CREATE TABLE app.account (id bigint PRIMARY KEY, balance bigint, note text);
+CREATE TABLE app.journal (account bigint, delta bigint, note text);
+"""
+
+FLOWS = [
+    Flow("public.account", "app.account", key=("id",), select="""
+        SELECT id::bigint AS id, balance::bigint AS balance, note FROM old
+    """),
+    Flow("public.journal", "app.journal", insert_only=True, select="""
+        SELECT account::bigint AS account, delta::bigint AS delta, note FROM old
+    """),
+]
+
+TABLES = [
+    Table("public.account", {"id": values.up_to(70000)},
+          {"balance": values.integer, "note": values.maybe(values.text)}),
+    Table("public.journal", {"account": values.up_to(1000)},
+          {"delta": values.small, "note": values.text}, unique=False, changes=("insert",)),
+]
+
+
+def killed_in_copy(s, migration):
+    """Four points: before the first chunk, and with some more of them done each time."""
+    migration.start()
+    until(lambda: migration.phase() == "copy", "copy begins", alive=migration.must_run)
+    migration.kill9()
+    for more in (1, 4, 5):
+        migration.start()
+        wanted = migration.chunks_copied() + more
+        until(lambda: migration.chunks_copied() >= wanted or migration.phase() == "stream",
+              f"{wanted} chunks", alive=migration.must_run)
+        migration.kill9()
+
+
+def killed_in_stream(s, migration, writers):
+    """Four points, while transactions are being applied."""
+    for more in (5, 20, 60, 150):
+        migration.start()
+        migration.wait_for("stream")
+        writers.more(more)
+        if s.rng.random() < 0.5:
+            drain(migration)
+        writers.more(s.rng.randrange(1, 20))
+        migration.kill9()
+
+
+LOCKED = """
+SELECT count(*) > 0 FROM pg_locks
+WHERE relation = 'public.account'::regclass AND granted
+  AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+"""
+
+
+def killed_in_cutover(s, migration, moment):
+    """Wherever that lands: either the old tables take writes again, or the switch is done."""
+    if not migration.running:
+        migration.start()
+    migration.wait_for("lag-zero")
+    asked = migration.begin("cutover")
+    until(lambda: moment() or migration.phase() == "switched", "the moment in the cutover",
+          every=0.001, alive=migration.must_run)
+    migration.kill9()
+    migration.start()
+    outcome = migration.finish(asked, expect=None)
+    phase = migration.until_phase("stream", "switched")
+    print(f"killed in the cutover: phase {phase}, cutover said {outcome.code}")
+    if phase == "stream":
+        s.source.run("UPDATE public.account SET balance = balance + 1 WHERE id = 1")
+    return phase
+
+
+def cut_over(s, migration):
+    for moment in (lambda: migration.phase() == "cutover", lambda: s.source.value(LOCKED)):
+        if killed_in_cutover(s, migration, moment) == "switched":
+            return
+    migration.wait_for("lag-zero")
+    migration.command("cutover")
+
+
+def scenario(s):
+    s.source.run(OLD)
+    s.target.run(NEW)
+    migration = s.migration(FLOWS)
+    with s.writers(TABLES, count=2, rate=80) as writers:
+        writers.more(20)
+        killed_in_copy(s, migration)
+        killed_in_stream(s, migration, writers)
+        writers.stop()
+    migration.start()
+    drain(migration)
+    must_equal(migration)
+
+    cut_over(s, migration)
+    must_equal(migration)
+    migration.kill9()
+    migration.start()
+    migration.wait_for("switched")
+    must_equal(migration)
+    try:
+        s.source.run("UPDATE public.account SET balance = 0 WHERE id = 1")
+    except psycopg2.Error:
+        return
+    raise Failed("the old table takes writes after the switch")

@@ -1,0 +1,85 @@
+"""Somebody holds a lock: cutover gives up in bounded time, names who, and harms nobody."""
+import time
+
+from harness import values
+from harness.compare import must_equal
+from harness.flow import Flow
+from harness.migration import EXIT_BAD
+from harness.processes import Failed
+from harness.writers import Table
+
+OLD = """
+CREATE ROLE sleeper LOGIN SUPERUSER;
+CREATE TABLE public.stock (id int PRIMARY KEY, amount int);
+INSERT INTO public.stock SELECT i, i FROM generate_series(1, 2000) i;
+"""
+
+NEW = """
+CREATE SCHEMA app;
+CREATE TABLE app.stock (id bigint PRIMARY KEY, amount bigint);
+"""
+
+FLOWS = [Flow("public.stock", "app.stock", key=("id",), select="""
+    SELECT id::bigint AS id, amount::bigint AS amount FROM old
+""")]
+
+MORE = "cutover: {lock_timeout: 200ms, max_pause: 2s, tries: 3}"
+LONGEST = 30  # seconds for three tries, with their pauses and a slow machine
+
+STOCK = Table("public.stock", {"id": values.up_to(2500)}, {"amount": values.maybe(values.small)})
+
+
+def must_give_up(migration, *wanted):
+    began = time.monotonic()
+    outcome = migration.command("cutover", expect=EXIT_BAD)
+    if time.monotonic() - began > LONGEST:
+        raise Failed(f"giving up took {time.monotonic() - began:.0f} s")
+    for text in wanted:
+        if str(text) not in outcome.text:
+            raise Failed(f"the refusal does not name {text}:\n{outcome.text}")
+
+
+def must_be_unharmed(s, migration, writers):
+    migration.until_phase("stream")
+    left = s.source.rows("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+    if left:
+        raise Failed(f"left behind: {left}")
+    writers.more(50)
+    if writers.freezes:
+        raise Failed(f"writers saw {writers.freezes[0]}")
+
+
+def blocked_by_a_session(s, migration, writers):
+    blocker = s.source.connect(user="sleeper")
+    with blocker.cursor() as cursor:
+        cursor.execute("INSERT INTO public.stock VALUES (100000, 1)")
+        must_give_up(migration, blocker.info.backend_pid, "sleeper")
+    must_be_unharmed(s, migration, writers)
+    blocker.rollback()
+    blocker.close()
+
+
+def blocked_by_a_prepared_transaction(s, migration, writers):
+    blocker = s.source.connect()
+    with blocker.cursor() as cursor:
+        cursor.execute("INSERT INTO public.stock VALUES (100001, 1)")
+        cursor.execute("PREPARE TRANSACTION 'forgotten'")
+    blocker.close()
+    must_give_up(migration, "forgotten")
+    must_be_unharmed(s, migration, writers)
+    s.source.run("COMMIT PREPARED 'forgotten'")
+
+
+def scenario(s):
+    s.source.run(OLD)
+    s.target.run(NEW)
+    migration = s.migration(FLOWS, more=MORE)
+    with s.writers([STOCK]) as writers:
+        migration.start()
+        migration.wait_for("lag-zero")
+        blocked_by_a_session(s, migration, writers)
+        blocked_by_a_prepared_transaction(s, migration, writers)
+        migration.command("cutover")
+        writers.until_frozen()
+        writers.stop()
+    must_equal(migration)

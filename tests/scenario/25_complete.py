@@ -1,0 +1,41 @@
+"""complete ends the migration: run exits, slot and publication go, old tables if asked."""
+from harness.flow import Flow
+from harness.migration import EXIT_BAD
+from harness.processes import Failed
+
+OLD = """
+CREATE TABLE public.pair (id int PRIMARY KEY, a text, b text);
+INSERT INTO public.pair SELECT i, 'a', 'b' FROM generate_series(1, 500) i;
+"""
+
+NEW = """
+CREATE SCHEMA app;
+CREATE TABLE app.pair (id bigint PRIMARY KEY, ab text);
+"""
+
+FLOWS = [Flow("public.pair", "app.pair", key=("id",), select="""
+    SELECT id::bigint AS id, a || b AS ab FROM old
+""")]
+
+
+def completed(s, *options):
+    migration = s.migration(FLOWS)
+    migration.start()
+    migration.wait_for("lag-zero")
+    migration.command("complete", expect=EXIT_BAD)  # not before the switch
+    migration.command("cutover")
+    migration.command("complete", *options)
+    migration.ended(0)
+    left = [trace for trace in migration.traces() if "slot" in trace or "publication" in trace]
+    if left:
+        raise Failed(f"left behind: {left}")
+    if s.target.value("SELECT count(*) FROM app.pair") != 500:
+        raise Failed("the new table lost rows")
+
+
+def scenario(s):
+    s.source.run(OLD)
+    s.target.run(NEW)
+    completed(s, "--drop-old-tables")
+    if s.source.value("SELECT to_regclass('public.pair')") is not None:
+        raise Failed("the old table is still there")

@@ -1,0 +1,270 @@
+#include "transform/catalog.h"
+
+#include "pg/conn.h"
+#include "transform/sqlname.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char table_sql[] =
+    "SELECT c.oid, c.relkind, c.relpersistence, c.relreplident,"
+    " has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),"
+    " has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT'),"
+    " has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
+    " row_security_active(c.oid)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = $1 AND c.relname = $2";
+
+/*
+ * toastable: only a value over 24 bytes leaves its row, and only in a table with a TOAST
+ * table. comparable: a default operator class for the type, for what it is made of, or for
+ * a type it is binary coercible to. sequence: owned (serial, identity) or named in the default.
+ */
+static const char columns_sql[] =
+    "WITH RECURSIVE base AS ("
+    " SELECT a.attnum, t.oid, t.typtype, t.typbasetype, t.typelem, t.typcategory"
+    " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " UNION ALL"
+    " SELECT b.attnum, t.oid, t.typtype, t.typbasetype, t.typelem, t.typcategory"
+    " FROM base b JOIN pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd')"
+    "SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, -1),"
+    " a.atttypid, b.oid, t.typnamespace = 'pg_catalog'::regnamespace,"
+    " EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod"
+    "  WHERE o.opcdefault AND m.amname = 'btree' AND ("
+    "   o.opcintype = CASE b.typcategory WHEN 'A' THEN b.typelem ELSE b.oid END"
+    "   OR (b.typtype = 'e' AND o.opcintype = 'anyenum'::regtype)"
+    "   OR (b.typtype = 'r' AND o.opcintype = 'anyrange'::regtype)"
+    "   OR EXISTS (SELECT FROM pg_cast x WHERE x.castmethod = 'b' AND x.castcontext = 'i'"
+    "    AND x.castsource = b.oid AND x.casttarget = o.opcintype))),"
+    " a.attcollation = 0 OR co.collname IN ('C', 'POSIX'),"
+    " a.attnotnull, a.atthasdef, a.attgenerated <> '', a.attidentity,"
+    " a.attlen = -1 AND a.attstorage <> 'p' AND c.reltoastrelid <> 0 AND NOT ("
+    "  (b.oid IN ('varchar'::regtype, 'bpchar'::regtype) AND a.atttypmod BETWEEN 4 AND 4 + 20 /"
+    "   pg_encoding_max_length((SELECT encoding FROM pg_database"
+    "    WHERE datname = current_database())))"
+    "  OR (b.oid = 'numeric'::regtype AND a.atttypmod >= 4 AND (a.atttypmod - 4) >> 16 <= 24)"
+    "  OR b.oid IN ('inet'::regtype, 'cidr'::regtype)),"
+    " (SELECT format('%I.%I', n.nspname, s.relname) FROM pg_depend d"
+    "  JOIN pg_class s ON s.relkind = 'S' AND s.oid = CASE d.classid"
+    "   WHEN 'pg_class'::regclass THEN d.objid ELSE d.refobjid END"
+    "  JOIN pg_namespace n ON n.oid = s.relnamespace"
+    "  LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum"
+    "  WHERE (d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
+    "   AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i'))"
+    "   OR (d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid"
+    "    AND d.refclassid = 'pg_class'::regclass)"
+    "  ORDER BY d.classid = 'pg_class'::regclass DESC LIMIT 1)"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " JOIN pg_type t ON t.oid = a.atttypid"
+    " JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd'"
+    " LEFT JOIN pg_collation co ON co.oid = a.attcollation"
+    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/* One row a key column; name repeats. */
+static const char indexes_sql[] =
+    "SELECT c.relname, i.indisprimary, i.indisreplident,"
+    " i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid, a.attname"
+    " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+    " CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)"
+    " LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
+    " WHERE i.indrelid = $1::oid AND i.indisunique AND k.place <= i.indnkeyatts"
+    " ORDER BY i.indisprimary DESC, c.relname, k.place";
+
+static const char references_sql[] =
+    "SELECT conrelid, confrelid, condeferrable, conname FROM pg_constraint"
+    " WHERE contype = 'f' OR condeferrable ORDER BY conname";
+
+static const char *kept(struct arena *a, const struct pg_result *r, unsigned row, unsigned column)
+{
+	const char *value = pg_value(r, row, column);
+
+	return value ? arena_strdup(a, value) : NULL;
+}
+
+static uint32_t oid_of(const struct pg_result *r, unsigned row, unsigned column)
+{
+	return (uint32_t)strtoul(pg_text(r, row, column), NULL, 10);
+}
+
+unsigned catalog_column_find(const struct catalog_table *t, const char *name)
+{
+	unsigned i = 0;
+
+	while (i < t->ncolumns && strcmp(t->columns[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+const char *catalog_column_near(struct arena *a, const struct catalog_table *t, const char *name)
+{
+	const char **names = arena_array(a, t->ncolumns, sizeof *names);
+
+	for (unsigned i = 0; i < t->ncolumns; i++)
+		names[i] = t->columns[i].name;
+	return nearest_name(name, names, t->ncolumns);
+}
+
+static void take_table(const struct pg_result *r, struct catalog_table *t)
+{
+	t->oid = oid_of(r, 0, 0);
+	t->kind = pg_text(r, 0, 1)[0];
+	t->persistence = pg_text(r, 0, 2)[0];
+	t->replica_identity = pg_text(r, 0, 3)[0];
+	t->may_select = pg_bool(r, 0, 4);
+	t->may_insert = pg_bool(r, 0, 5);
+	t->may_update = pg_bool(r, 0, 6);
+	t->may_delete = pg_bool(r, 0, 7);
+	t->row_security = pg_bool(r, 0, 8);
+}
+
+static struct catalog_column take_column(struct arena *a, const struct pg_result *r, unsigned row)
+{
+	return (struct catalog_column){
+		.name = kept(a, r, row, 0),
+		.type = kept(a, r, row, 1),
+		.bare_type = kept(a, r, row, 2),
+		.type_oid = oid_of(r, row, 3),
+		.base_oid = oid_of(r, row, 4),
+		.builtin = pg_bool(r, row, 5),
+		.comparable = pg_bool(r, row, 6),
+		.bytewise = pg_bool(r, row, 7),
+		.not_null = pg_bool(r, row, 8),
+		.has_default = pg_bool(r, row, 9),
+		.generated = pg_bool(r, row, 10),
+		.identity = pg_text(r, row, 11)[0],
+		.toastable = pg_bool(r, row, 12),
+		.sequence = kept(a, r, row, 13),
+	};
+}
+
+static bool load_columns(struct pg *pg, struct arena *a, const char *oid, struct catalog_table *t,
+			 struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query(pg, columns_sql, 1, &oid, &r, e);
+
+	if (ok) {
+		struct catalog_column *columns = arena_array(a, pg_rows(r), sizeof *columns);
+		for (unsigned i = 0; i < pg_rows(r); i++)
+			columns[i] = take_column(a, r, i);
+		t->columns = columns;
+		t->ncolumns = pg_rows(r);
+	}
+	pg_result_free(r);
+	return ok;
+}
+
+/* Rows of one index stand together; each brings one more column. */
+static void take_indexes(struct arena *a, const struct pg_result *r, struct catalog_table *t)
+{
+	struct catalog_index *list = arena_array(a, pg_rows(r), sizeof *list);
+	unsigned *columns = arena_array(a, pg_rows(r), sizeof *columns);
+
+	for (unsigned i = 0; i < pg_rows(r); i++) {
+		struct catalog_index *last = t->nindexes ? &list[t->nindexes - 1] : NULL;
+		if (!last || strcmp(last->name, pg_text(r, i, 0)) != 0) {
+			last = &list[t->nindexes++];
+			last->name = kept(a, r, i, 0);
+			last->primary = pg_bool(r, i, 1);
+			last->replica_identity = pg_bool(r, i, 2);
+			last->exact = pg_bool(r, i, 3);
+			last->columns = &columns[i];
+		}
+		columns[i] = catalog_column_find(t, pg_text(r, i, 4));
+		last->ncolumns++;
+	}
+	t->indexes = list;
+}
+
+static bool load_indexes(struct pg *pg, struct arena *a, const char *oid, struct catalog_table *t,
+			 struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query(pg, indexes_sql, 1, &oid, &r, e);
+
+	if (ok)
+		take_indexes(a, r, t);
+	pg_result_free(r);
+	return ok;
+}
+
+/* Under pg_catalog alone format_type() writes the schema of every other type. */
+static bool load_parts(struct pg *pg, struct arena *a, struct catalog_table **out, struct err *e)
+{
+	const char *names[] = { (*out)->schema, (*out)->name };
+	struct pg_result *r = NULL;
+	bool ok = pg_exec(pg, "SET LOCAL search_path = pg_catalog", e) &&
+		  pg_query(pg, table_sql, 2, names, &r, e);
+
+	if (ok && pg_rows(r) == 0) {
+		*out = NULL;
+	} else if (ok) {
+		const char *oid = pg_text(r, 0, 0);
+		take_table(r, *out);
+		ok = load_columns(pg, a, oid, *out, e) && load_indexes(pg, a, oid, *out, e);
+	}
+	pg_result_free(r);
+	return ok;
+}
+
+bool catalog_table_load(struct pg *pg, struct arena *a, const char *schema, const char *name,
+			struct catalog_table **out, struct err *e)
+{
+	*out = arena_zalloc(a, sizeof **out);
+	(*out)->schema = arena_strdup(a, schema);
+	(*out)->name = arena_strdup(a, name);
+	bool ok = pg_begin(pg, e) && load_parts(pg, a, out, e);
+
+	pg_rollback(pg);
+	if (!ok)
+		err_wrap(e, "catalog of %s.%s", schema, name);
+	return ok;
+}
+
+bool catalog_references_load(struct pg *pg, struct arena *a, struct catalog_reference **out,
+			     unsigned *count, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query(pg, references_sql, 0, NULL, &r, e);
+
+	*count = ok ? pg_rows(r) : 0;
+	*out = arena_array(a, *count, sizeof **out);
+	for (unsigned i = 0; i < *count; i++)
+		(*out)[i] = (struct catalog_reference){
+			.child = oid_of(r, i, 0),
+			.parent = oid_of(r, i, 1),
+			.deferrable = pg_bool(r, i, 2),
+			.name = kept(a, r, i, 3),
+		};
+	pg_result_free(r);
+	return ok;
+}
+
+const struct catalog_index *catalog_primary(const struct catalog_table *t)
+{
+	for (unsigned i = 0; i < t->nindexes; i++)
+		if (t->indexes[i].primary)
+			return &t->indexes[i];
+	return NULL;
+}
+
+const struct catalog_index *catalog_identity(const struct catalog_table *t)
+{
+	if (t->replica_identity == 'd')
+		return catalog_primary(t);
+	for (unsigned i = 0; i < t->nindexes; i++)
+		if (t->replica_identity == 'i' && t->indexes[i].replica_identity)
+			return &t->indexes[i];
+	return NULL;
+}
+
+bool catalog_in_identity(const struct catalog_table *t, unsigned column)
+{
+	const struct catalog_index *i = catalog_identity(t);
+
+	for (unsigned k = 0; i && k < i->ncolumns; k++)
+		if (i->columns[k] == column)
+			return true;
+	return t->replica_identity == 'f';
+}

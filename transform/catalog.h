@@ -1,0 +1,83 @@
+/*
+ * transform/catalog.h: what a server's catalog says of a table.
+ *
+ * Type names are written so that they mean the same under any search_path: built-in ones
+ * bare, all others with their schema.
+ *
+ * Ownership  everything lives in the arena.
+ * Errors     false: the server could not be asked. A table that is not there is no error.
+ */
+#ifndef PGCROSSFADE_TRANSFORM_CATALOG_H
+#define PGCROSSFADE_TRANSFORM_CATALOG_H
+
+#include "core/arena.h"
+#include "core/err.h"
+
+#include <stdint.h>
+
+struct pg;
+
+struct catalog_column {
+	const char *name;
+	const char *type;      /* with modifier: numeric(10,2) */
+	const char *bare_type; /* without: numeric, bpchar */
+	uint32_t type_oid;
+	uint32_t base_oid; /* below all domains */
+	bool builtin;      /* the type is PostgreSQL's own */
+	bool comparable;   /* has an equality that means equal */
+	bool bytewise;     /* its order depends on no collation */
+	bool not_null, has_default, generated;
+	char identity;        /* 'a' always, 'd' by default, 0 */
+	bool toastable;       /* may be stored out of line */
+	const char *sequence; /* quoted; feeds its default. NULL: none */
+};
+
+struct catalog_index {
+	const char *name;
+	bool primary, replica_identity;
+	bool exact; /* not deferrable, not partial, over columns only, valid */
+	unsigned ncolumns;
+	const unsigned *columns; /* in index order; exact ones only */
+};
+
+struct catalog_table {
+	const char *schema, *name;
+	uint32_t oid;
+	char kind, persistence, replica_identity; /* as in pg_class */
+	bool may_select, may_insert, may_update, may_delete;
+	bool row_security; /* hides rows from this role */
+	unsigned ncolumns;
+	const struct catalog_column *columns;
+	unsigned nindexes; /* unique ones */
+	const struct catalog_index *indexes;
+};
+
+/* A foreign key, or another constraint that is deferrable (parent 0). */
+struct catalog_reference {
+	uint32_t child, parent;
+	bool deferrable;
+	const char *name;
+};
+
+/* *out is NULL when there is no such table. */
+bool catalog_table_load(struct pg *pg, struct arena *a, const char *schema, const char *name,
+			struct catalog_table **out, struct err *e);
+
+/* All of that database, for the caller to pick from. */
+bool catalog_references_load(struct pg *pg, struct arena *a, struct catalog_reference **out,
+			     unsigned *count, struct err *e);
+
+/* Index of the column, or ncolumns. */
+unsigned catalog_column_find(const struct catalog_table *t, const char *name);
+
+/* The column most likely meant, or NULL. */
+const char *catalog_column_near(struct arena *a, const struct catalog_table *t, const char *name);
+
+/* The primary key, or NULL; the replica identity's index, or NULL (primary key for 'd'). */
+const struct catalog_index *catalog_primary(const struct catalog_table *t);
+const struct catalog_index *catalog_identity(const struct catalog_table *t);
+
+/* Is the column sent with the old row? */
+bool catalog_in_identity(const struct catalog_table *t, unsigned column);
+
+#endif

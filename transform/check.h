@@ -1,0 +1,61 @@
+/*
+ * transform/check.h: what the checks of a migration share: whom to ask and where to report.
+ *
+ * Errors  a check returns false when a server could not be asked; what is wrong with the
+ *         migration is a finding.
+ */
+#ifndef PGCROSSFADE_TRANSFORM_CHECK_H
+#define PGCROSSFADE_TRANSFORM_CHECK_H
+
+#include "transform/compile.h"
+#include "transform/flow.h"
+
+/* One of the two servers, as the checks need to know it. */
+struct server {
+	struct pg *pg;
+	const char *subject;              /* "source server" */
+	const char *system, *database;    /* identifiers; equal on both: one database */
+	const char *encoding, *collation; /* collation: everything that orders and folds text */
+};
+
+struct check {
+	const struct migration *m;
+	struct server source, target;
+	struct arena *arena;
+	struct findings *findings;
+	bool one_database;
+};
+
+/* FINDING_FAIL "file:line:column: ..." */
+void check_fail_at(struct check *c, const char *subject, struct place p, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same at a byte of the flow's SELECT. */
+void check_fail_select(struct check *c, const struct flow *f, size_t at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* check_servers.c: versions, settings, free slots, privileges; fills in both servers. */
+bool check_servers(struct check *c, struct err *e);
+
+/* check_pure.c: are the SELECT's functions and operators the same each time? Sets
+ * *builtin when all it names are PostgreSQL's own. */
+bool check_pure(struct check *c, const struct flow *f, bool *builtin, struct err *e);
+
+/* check_tables.c: the two tables, the outputs, the key. */
+bool check_tables(struct check *c, struct flow *f, struct err *e);
+bool check_outputs(struct check *c, struct flow *f, struct err *e);
+bool check_key(struct check *c, struct flow *f, struct err *e);
+
+/* check_stream.c: can the change stream carry what the flow reads? */
+bool check_stream(struct check *c, struct flow *f, struct err *e);
+
+/* check_copy.c: may the copy's SELECT run at the source, and with which casts? */
+bool check_copy(struct check *c, struct flow *f, bool builtin, struct err *e);
+
+/* check_prepare.c: what the target says of each statement. */
+bool check_prepare(struct check *c, const struct flow *f, struct err *e);
+
+/* check_switch.c: the renames and roles of the switch. */
+bool check_switch(struct check *c, struct err *e);
+
+#endif

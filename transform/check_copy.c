@@ -1,0 +1,84 @@
+/*
+ * Where the copy's SELECT runs. At the source it saves a trip through a temporary table,
+ * but there it must mean exactly what it means in the stream, at the target: PostgreSQL's
+ * own functions and types only, the same encoding and collation, and outputs whose text
+ * the target reads as an INSERT would have stored them.
+ */
+#include "transform/check.h"
+
+#include "pg/conn.h"
+#include "transform/sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool servers_agree(const struct check *c)
+{
+	return c->one_database || (strcmp(c->source.encoding, c->target.encoding) == 0 &&
+				   strcmp(c->source.collation, c->target.collation) == 0);
+}
+
+static bool builtin_columns(const struct flow *f)
+{
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->query->reads[i] && !f->from->columns[i].builtin)
+			return false;
+	for (unsigned i = 0; i < f->query->noutputs; i++)
+		if (!flow_target(f, i)->builtin)
+			return false;
+	return true;
+}
+
+/* Does an assignment turn the output's type into the column's, and both are built in? */
+static bool assignable(struct check *c, const char *from, uint32_t to, bool *yes, struct err *e)
+{
+	char oid[16];
+	const char *params[] = { from, oid };
+	struct pg_result *r = NULL;
+
+	snprintf(oid, sizeof oid, "%" PRIu32, to);
+	bool ok = pg_query_row(c->source.pg,
+			       "SELECT EXISTS (SELECT FROM pg_cast WHERE castsource = $1::oid "
+			       "AND casttarget = $2::oid AND castcontext IN ('a', 'i') "
+			       "AND oid < 16384)",
+			       2, params, &r, e);
+	*yes = ok && pg_bool(r, 0, 0);
+	pg_result_free(r);
+	return ok;
+}
+
+static bool judge_types(struct check *c, struct flow *f, const struct pg_result *types,
+			struct err *e)
+{
+	bool *casts = arena_array(c->arena, f->query->noutputs, sizeof *casts);
+
+	f->copy_casts = casts;
+	for (unsigned i = 0; f->at_source && i < f->query->noutputs; i++) {
+		uint32_t target = flow_target(f, i)->type_oid;
+		const char *type = pg_text(types, 0, i);
+		casts[i] = strtoul(type, NULL, 10) != target;
+		if (casts[i] && !assignable(c, type, target, &f->at_source, e))
+			return false;
+	}
+	return true;
+}
+
+bool check_copy(struct check *c, struct flow *f, bool builtin, struct err *e)
+{
+	struct pg_result *types = NULL;
+	struct err refused = ERR_INIT;
+
+	f->at_source = builtin && servers_agree(c) && builtin_columns(f);
+	if (!f->at_source)
+		return true;
+	bool ok = true;
+	if (pg_query_row(c->source.pg, sql_output_types(c->arena, f), 0, NULL, &types, &refused))
+		ok = judge_types(c, f, types, e);
+	else if (refused.kind == ERR_RETRY)
+		ok = err_set(e, ERR_RETRY, "%s", refused.text);
+	else
+		f->at_source = false; /* the target's answer is the one that counts */
+	pg_result_free(types);
+	return ok;
+}

@@ -1,0 +1,210 @@
+/*
+ * The stream sends the new row whole but for long values that did not change, and of the
+ * old row only the replica identity. What a flow needs beyond that must be asked for
+ * before anything starts.
+ */
+#include "transform/check.h"
+
+#include "core/buf.h"
+#include "pg/conn.h"
+#include "pg/quote.h"
+#include "transform/sql.h"
+
+static const char *source_table(struct check *c, const struct flow *f)
+{
+	return arena_qualified(c->arena, f->from->schema, f->from->name);
+}
+
+static const char *full_sql(struct check *c, const struct flow *f)
+{
+	return arena_printf(c->arena, "ALTER TABLE %s REPLICA IDENTITY FULL;", source_table(c, f));
+}
+
+/* "a", "b": the columns of a set that pass a test; "" for none. */
+static const char *list_columns(struct check *c, const struct flow *f, const bool *set,
+				bool (*test)(const struct flow *, unsigned))
+{
+	struct buf b = BUF_INIT;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++) {
+		if (!set[i] || !test(f, i))
+			continue;
+		buf_printf(&b, "%s\"%s\"", b.len ? ", " : "", f->from->columns[i].name);
+	}
+	return sql_text(c->arena, &b);
+}
+
+static bool outside_identity(const struct flow *f, unsigned column)
+{
+	return !catalog_in_identity(f->from, column);
+}
+
+/* Without key a row is found by all it holds; with one, by what its key reads. */
+static void check_identity(struct check *c, const struct flow *f)
+{
+	const char *none =
+	    f->from->replica_identity != 'f' && !catalog_identity(f->from)
+		? "has no replica identity, so an UPDATE or DELETE on it would fail once "
+		  "it is published"
+		: NULL;
+	const char *missing =
+	    f->def->key.count ? list_columns(c, f, f->key_reads.column, outside_identity) : "";
+
+	if (f->def->insert_only)
+		return;
+	if (none)
+		check_fail_at(
+		    c, f->subject, f->def->from_place,
+		    "%s.%s %s; run: %s or say insert_only: true if it is only inserted into",
+		    f->from->schema, f->from->name, none, full_sql(c, f));
+	else if (*missing)
+		check_fail_at(c, f->subject, f->def->key_place,
+			      "the key reads %s, which is not in the replica identity of %s.%s, so "
+			      "the row of a DELETE cannot be found; run: %s",
+			      missing, f->from->schema, f->from->name, full_sql(c, f));
+	else if (!f->def->key.count && f->from->replica_identity != 'f')
+		check_fail_at(
+		    c, f->subject, f->def->from_place,
+		    "the flow has no key, so a row is found again only by all its columns; "
+		    "give it a key, or run: %s",
+		    full_sql(c, f));
+}
+
+static unsigned count_reads(const struct flow *f, const bool *set)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		n += set[i];
+	return n;
+}
+
+static void check_mixed(struct check *c, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->query->noutputs; i++) {
+		const struct query_output *o = &f->query->outputs[i];
+		unsigned kept = flow_kept_column(f, i);
+		if (kept == f->from->ncolumns || count_reads(f, o->reads.column) == 1)
+			continue;
+		check_fail_select(
+		    c, f, o->at,
+		    "\"%s\" reads \"%s\" and other columns; a long \"%s\" is not sent "
+		    "when only the others change; run: %s",
+		    o->name, f->from->columns[kept].name, f->from->columns[kept].name,
+		    full_sql(c, f));
+	}
+}
+
+static void check_filter(struct check *c, const struct flow *f)
+{
+	const char *filter = list_columns(c, f, f->query->filter.column, flow_keeps_column);
+	const char *from = list_columns(c, f, f->query->from.column, flow_keeps_column);
+
+	if (*filter || *from)
+		check_fail_at(c, f->subject, f->def->select_lies.first,
+			      "%s reads %s, which is not sent when it is long and unchanged, so it "
+			      "cannot be told whether the row belongs to the target; run: %s",
+			      *filter ? "WHERE" : "FROM", *filter ? filter : from, full_sql(c, f));
+	else if (f->keeps && f->query->filtered)
+		finding_add(c->findings, c->arena, FINDING_WARN, f->subject,
+			    "a row that enters the filter by an UPDATE of another column does not "
+			    "bring its long values of %s; if that happens, run: %s",
+			    list_columns(c, f, f->query->reads, flow_keeps_column), full_sql(c, f));
+}
+
+/* A filter decides by row, removal by key: rows in and out must not share one. */
+static void check_shared_key(struct check *c, const struct flow *f)
+{
+	const struct catalog_index *identity = catalog_primary(f->from);
+	bool *plain = arena_array(c->arena, f->from->ncolumns, sizeof *plain);
+	bool sure = identity != NULL;
+
+	if (!f->query->filtered || !f->def->key.count || f->def->insert_only)
+		return;
+	for (unsigned i = 0; i < f->def->key.count; i++)
+		if (f->query->outputs[f->key[i]].plain)
+			plain[f->query->outputs[f->key[i]].column] = true;
+	for (unsigned i = 0; sure && i < identity->ncolumns; i++)
+		sure = plain[identity->columns[i]];
+	if (!sure)
+		finding_add(
+		    c->findings, c->arena, FINDING_WARN, f->subject,
+		    "the key does not hold the primary key of %s.%s, and the flow has a "
+		    "filter: a row that it leaves out must not share its key with one that it "
+		    "lets in",
+		    f->from->schema, f->from->name);
+}
+
+static bool lossy_in_json(uint32_t oid)
+{
+	enum { FLOAT4 = 700, FLOAT8 = 701, NUMERIC = 1700 };
+
+	return oid == FLOAT4 || oid == FLOAT8 || oid == NUMERIC;
+}
+
+static void check_json(struct check *c, const struct flow *f)
+{
+	if (strcmp(c->m->decoder, "wal2json") != 0)
+		return;
+	for (unsigned i = 0; i < f->from->ncolumns; i++) {
+		const struct catalog_column *s = &f->from->columns[i];
+		bool sent = f->query->reads[i] ||
+			    (catalog_identity(f->from) && catalog_in_identity(f->from, i));
+		if (sent && lossy_in_json(s->base_oid))
+			check_fail_at(c, f->subject, f->def->from_place,
+				      "column \"%s\" is %s, and wal2json before 2.6 sends NaN and "
+				      "Infinity as null; use decoder: pgoutput",
+				      s->name, s->type);
+	}
+}
+
+static bool type_exists(struct check *c, const char *type, bool *exists, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(c->target.pg, "SELECT to_regtype($1) IS NOT NULL", 1, &type, &r, e);
+
+	*exists = ok && pg_bool(r, 0, 0);
+	pg_result_free(r);
+	return ok;
+}
+
+/* Values get the source's type at the target, before the SELECT sees them. */
+static bool check_types(struct check *c, const struct flow *f, struct err *e)
+{
+	for (unsigned i = 0; i < f->from->ncolumns; i++) {
+		const struct catalog_column *s = &f->from->columns[i];
+		bool exists = true;
+		if (f->query->reads[i] && !s->builtin && !type_exists(c, s->bare_type, &exists, e))
+			return false;
+		if (!exists)
+			check_fail_at(
+			    c, f->subject, f->def->from_place,
+			    "column \"%s\" is of type %s, which the target does not have; "
+			    "create the type there, under the same name",
+			    s->name, s->bare_type);
+	}
+	return true;
+}
+
+static bool any_kept(const struct flow *f)
+{
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->query->reads[i] && flow_keeps_column(f, i))
+			return true;
+	return false;
+}
+
+bool check_stream(struct check *c, struct flow *f, struct err *e)
+{
+	unsigned failures = c->findings->failures;
+
+	check_identity(c, f);
+	if (c->findings->failures == failures) {
+		f->keeps = any_kept(f);
+		check_mixed(c, f);
+		check_filter(c, f);
+		check_shared_key(c, f);
+	}
+	check_json(c, f);
+	return check_types(c, f, e);
+}

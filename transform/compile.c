@@ -1,0 +1,230 @@
+#include "transform/compile.h"
+
+#include "core/buf.h"
+#include "pg/conn.h"
+#include "pg/quote.h"
+#include "transform/check.h"
+#include "transform/order.h"
+#include "transform/sql.h"
+#include "transform/tables.h"
+
+/* --- one flow --- */
+
+static bool parse_select(struct check *c, struct flow *f, struct err *e)
+{
+	struct query_fault fault;
+
+	(void)e;
+	if (!query_parse(c->arena, f->def->select, &f->query, &fault))
+		check_fail_select(c, f, fault.at, "%s", fault.text);
+	return true;
+}
+
+static bool resolve_select(struct check *c, struct flow *f, struct err *e)
+{
+	const char **names = arena_array(c->arena, f->from->ncolumns, sizeof *names);
+	struct query_fault fault;
+
+	(void)e;
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		names[i] = f->from->columns[i].name;
+	if (!query_resolve(c->arena, f->query, f->from->ncolumns, names, &fault))
+		check_fail_select(c, f, fault.at, "%s", fault.text);
+	return true;
+}
+
+/* A SELECT that reads nothing still needs a row to stand for: the first column's. */
+static void read_something(struct flow *f)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		any |= f->query->reads[i];
+	if (!any && f->from->ncolumns)
+		f->query->reads[0] = true;
+}
+
+static unsigned list_reads(struct arena *a, const struct flow *f, const bool *set,
+			   const unsigned **out)
+{
+	unsigned *list = arena_array(a, f->from->ncolumns, sizeof *list);
+	unsigned n = 0;
+
+	for (unsigned i = 0; set && i < f->from->ncolumns; i++)
+		if (set[i])
+			list[n++] = i;
+	*out = list;
+	return n;
+}
+
+static bool plan_flow(struct check *c, struct flow *f, struct err *e)
+{
+	struct flow_plan *p = f->plan;
+
+	(void)e;
+	p->target = arena_qualified(c->arena, f->to->schema, f->to->name);
+	p->target_name = arena_printf(c->arena, "%s.%s", f->to->schema, f->to->name);
+	p->select = f->def->select;
+	p->keyed = f->def->key.count > 0;
+	p->filtered = f->query->filtered;
+	p->nreads = list_reads(c->arena, f, f->query->reads, &p->reads);
+	p->nkey_reads = list_reads(c->arena, f, f->key_reads.column, &p->key_reads);
+	sql_apply(c->arena, f, p);
+	sql_copy(c->arena, f, c->one_database, p);
+	return true;
+}
+
+static bool judge_select(struct check *c, struct flow *f, struct err *e)
+{
+	bool builtin = false;
+	unsigned failures = c->findings->failures;
+
+	if (!check_pure(c, f, &builtin, e) || !check_outputs(c, f, e))
+		return false;
+	read_something(f);
+	return c->findings->failures > failures || check_copy(c, f, builtin, e);
+}
+
+static bool prepare_flow(struct check *c, struct flow *f, struct err *e)
+{
+	return check_prepare(c, f, e);
+}
+
+static void pass_flow(struct check *c, const struct flow *f)
+{
+	finding_add(c->findings, c->arena, FINDING_PASS, f->subject, "%u outputs, %s; copied %s",
+		    f->query->noutputs,
+		    f->def->insert_only ? "insert-only"
+		    : f->def->key.count ? "keyed"
+					: "without key",
+		    c->one_database ? "inside the database"
+		    : f->at_source  ? "through the SELECT at the source"
+				    : "raw, the SELECT runs at the target");
+}
+
+/* Each step needs what the one before found good. */
+static bool check_flow(struct check *c, struct flow *f, struct err *e)
+{
+	static bool (*const steps[])(struct check *, struct flow *, struct err *) = {
+		parse_select, check_tables, resolve_select, judge_select,
+		check_key,    check_stream, plan_flow,      prepare_flow,
+	};
+	unsigned failures = c->findings->failures;
+
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		if (!steps[i](c, f, e))
+			return err_wrap(e, "%s", f->subject);
+		if (c->findings->failures > failures)
+			return true;
+	}
+	pass_flow(c, f);
+	return true;
+}
+
+/* --- all of them --- */
+
+static struct flow *make_flows(struct check *c)
+{
+	struct flow *flows = arena_array(c->arena, c->m->nflows, sizeof *flows);
+
+	for (unsigned i = 0; i < c->m->nflows; i++) {
+		const struct flow_def *d = &c->m->flows[i];
+		flows[i].def = d;
+		flows[i].no = i;
+		flows[i].plan = arena_zalloc(c->arena, sizeof *flows[i].plan);
+		flows[i].subject = arena_printf(c->arena, "flow %s.%s -> %s.%s", d->from.schema,
+						d->from.name, d->to.schema, d->to.name);
+	}
+	return flows;
+}
+
+/* What is published of a table is one decision for all its flows. */
+static void check_agreement(struct check *c, const struct flow *flows)
+{
+	for (unsigned i = 0; i < c->m->nflows; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (flows[i].from->oid == flows[k].from->oid &&
+			    flows[i].def->insert_only != flows[k].def->insert_only) {
+				check_fail_at(c, flows[i].subject, flows[i].def->place,
+					      "insert_only differs from the flow at line %u, which "
+					      "reads the same table; say the same in both",
+					      flows[k].def->place.line);
+				return;
+			}
+}
+
+static void mark_sole(struct flow *flows, unsigned nflows)
+{
+	for (unsigned i = 0; i < nflows; i++) {
+		flows[i].plan->sole = true;
+		for (unsigned k = 0; k < nflows; k++)
+			if (k != i && flows[k].to->oid == flows[i].to->oid)
+				flows[i].plan->sole = false;
+	}
+}
+
+static struct plan *plan_create(const struct check *c)
+{
+	struct plan *p = arena_zalloc(c->arena, sizeof *p);
+
+	p->arena = c->arena;
+	p->migration = arena_strdup(c->arena, c->m->name);
+	p->one_database = c->one_database;
+	return p;
+}
+
+static bool compile(struct check *c, struct plan **out, struct err *e)
+{
+	struct flow *flows = make_flows(c);
+	struct plan *plan;
+
+	if (!check_servers(c, e))
+		return false;
+	if (!c->source.system || !c->target.system)
+		return true; /* a server is too old to be asked */
+	for (unsigned i = 0; i < c->m->nflows; i++)
+		if (!check_flow(c, &flows[i], e))
+			return false;
+	if (!check_switch(c, e))
+		return false;
+	if (c->findings->failures)
+		return true;
+	plan = plan_create(c);
+	check_agreement(c, flows);
+	mark_sole(flows, c->m->nflows);
+	if (!order_flows(c, flows, c->m->nflows, plan, e))
+		return false;
+	tables_build(plan, flows, c->m->nflows);
+	sequences_build(plan, flows, c->m->nflows);
+	*out = c->findings->failures ? NULL : plan;
+	return true;
+}
+
+bool migration_compile(const struct migration *m, struct pg *source, struct pg *target,
+		       struct arena *arena, struct plan **out, struct findings *findings,
+		       struct err *e)
+{
+	struct check c = {
+		.m = m,
+		.source = { .pg = source, .subject = "source server" },
+		.target = { .pg = target, .subject = "target server" },
+		.arena = arena,
+		.findings = findings,
+	};
+
+	*out = NULL;
+	return compile(&c, out, e);
+}
+
+bool target_is_empty(struct pg *target, const struct flow_plan *flow, bool *empty, struct err *e)
+{
+	struct pg_result *r = NULL;
+	struct buf sql = BUF_INIT;
+
+	buf_printf(&sql, "SELECT NOT EXISTS (SELECT FROM %s)", flow->target);
+	bool ok = pg_query_row(target, buf_str(&sql), 0, NULL, &r, e);
+	*empty = ok && pg_bool(r, 0, 0);
+	pg_result_free(r);
+	buf_free(&sql);
+	return ok;
+}

@@ -1,0 +1,30 @@
+#include "transform/flow.h"
+
+bool flow_keeps_column(const struct flow *f, unsigned column)
+{
+	return f->from->columns[column].toastable && !catalog_in_identity(f->from, column) &&
+	       !f->def->insert_only;
+}
+
+unsigned flow_kept_column(const struct flow *f, unsigned output)
+{
+	unsigned i = 0;
+
+	while (i < f->from->ncolumns &&
+	       !(f->query->outputs[output].reads.column[i] && flow_keeps_column(f, i)))
+		i++;
+	return i;
+}
+
+bool flow_in_key(const struct flow *f, unsigned output)
+{
+	for (unsigned i = 0; i < f->def->key.count; i++)
+		if (f->key[i] == output)
+			return true;
+	return false;
+}
+
+const struct catalog_column *flow_target(const struct flow *f, unsigned output)
+{
+	return &f->to->columns[f->columns[output]];
+}

@@ -1,0 +1,45 @@
+/*
+ * transform/flow.h: one flow between the catalogs: what compile.c fills in step by step
+ * and the SQL files write out.
+ *
+ * Ownership  everything lives in the compile's arena.
+ */
+#ifndef PGCROSSFADE_TRANSFORM_FLOW_H
+#define PGCROSSFADE_TRANSFORM_FLOW_H
+
+#include "core/plan.h"
+#include "transform/catalog.h"
+#include "transform/mapping.h"
+#include "transform/query.h"
+
+struct flow {
+	const struct flow_def *def;
+	const char *subject; /* "flow public.a -> app.b" */
+	unsigned no;         /* place in the file, from 0 */
+	struct query *query;
+	const struct catalog_table *from, *to;
+	const unsigned *columns; /* of each output: its column of to */
+	const unsigned *key;     /* of each key column: its output */
+	const char *key_select;  /* the SELECT with the key's outputs only, no filter */
+	const char *row_select;  /* the same with the filter */
+	struct query_reads key_reads, row_reads;
+	bool keeps;             /* reads a column that may arrive VALUE_UNCHANGED */
+	bool at_source;         /* the copy's SELECT may run at the source */
+	const bool *copy_casts; /* of each output: the copy casts it to the target's type */
+	struct flow_plan *plan;
+	struct table_plan *table;
+};
+
+/* May this column of from arrive VALUE_UNCHANGED with no old value beside it? */
+bool flow_keeps_column(const struct flow *f, unsigned column);
+
+/* The column of that kind that the output reads, or from->ncolumns. */
+unsigned flow_kept_column(const struct flow *f, unsigned output);
+
+/* Is the output part of the key? */
+bool flow_in_key(const struct flow *f, unsigned output);
+
+/* The target column of an output. */
+const struct catalog_column *flow_target(const struct flow *f, unsigned output);
+
+#endif

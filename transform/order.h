@@ -1,0 +1,16 @@
+/*
+ * transform/order.h: in which order the targets are written, by their foreign keys.
+ */
+#ifndef PGCROSSFADE_TRANSFORM_ORDER_H
+#define PGCROSSFADE_TRANSFORM_ORDER_H
+
+#include "transform/check.h"
+
+/*
+ * Parents get lower ranks than children: fills in every flow's rank, and the plan's
+ * max_rank and deferrable. A cycle that no deferrable constraint opens is a finding.
+ */
+bool order_flows(struct check *c, struct flow *flows, unsigned nflows, struct plan *plan,
+		 struct err *e);
+
+#endif

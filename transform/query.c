@@ -1,0 +1,383 @@
+/* The shape of a row flow's SELECT; what it reads is found in query_resolve.c. */
+#include "transform/query.h"
+
+#include "transform/query_tree.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <strings.h>
+
+struct shape {
+	struct arena *arena;
+	struct query *q;
+	struct query_fault *fault;
+	bool nested;  /* inside a sub-SELECT */
+	bool in_from; /* inside the top FROM */
+	bool ok;
+};
+
+static bool refuse(struct query_fault *fault, size_t at, const char *text)
+{
+	*fault = (struct query_fault){ at, text };
+	return false;
+}
+
+static void shape_refuse(struct shape *s, const ProtobufCMessage *m, const char *text)
+{
+	if (s->ok)
+		refuse(s->fault, tree_location(m), text);
+	s->ok = false;
+}
+
+/* Doubles as it fills, as the names come one by one. */
+static struct query_name *name_add(struct arena *a, struct query_names *list)
+{
+	if ((list->count & (list->count - 1)) == 0) {
+		size_t room = list->count ? (size_t)list->count * 2 : 1;
+		struct query_name *more = arena_array(a, room, sizeof *more);
+		if (list->count)
+			memcpy(more, list->names, list->count * sizeof *more);
+		list->names = more;
+	}
+	return &list->names[list->count++];
+}
+
+static struct query_name *collect(struct shape *s, struct query_names *list, size_t n,
+				  PgQuery__Node *const *parts, size_t at)
+{
+	struct query_name *name = name_add(s->arena, list);
+
+	name->schema = n > 1 ? tree_string(n, parts, n - 2) : NULL;
+	name->name = n > 0 ? tree_string(n, parts, n - 1) : NULL;
+	name->at = at;
+	return name;
+}
+
+static void see_function(struct shape *s, const PgQuery__FuncCall *f)
+{
+	struct query_name *name =
+	    collect(s, &s->q->functions, f->n_funcname, f->funcname, tree_location(&f->base));
+
+	name->nargs = (unsigned)f->n_args;
+	name->top = !s->nested && !s->in_from;
+	if (f->over && !s->nested)
+		shape_refuse(
+		    s, &f->base,
+		    "a window function looks at other rows, and a row flow sees one row at "
+		    "a time; compute the value from the row itself");
+}
+
+static bool time_word(const char *text)
+{
+	static const char *const words[] = { "now", "today", "tomorrow", "yesterday" };
+
+	while (isspace((unsigned char)*text))
+		text++;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		size_t len = strlen(words[i]);
+		if (strncasecmp(text, words[i], len) == 0 && !isalnum((unsigned char)text[len]))
+			return true;
+	}
+	return false;
+}
+
+static bool time_type(const PgQuery__TypeName *t)
+{
+	static const char *const types[] = { "date", "time", "timetz", "timestamp", "timestamptz" };
+	const char *name = t ? tree_string(t->n_names, t->names, t->n_names - 1) : NULL;
+
+	for (size_t i = 0; name && i < sizeof types / sizeof *types; i++)
+		if (strcmp(name, types[i]) == 0)
+			return true;
+	return false;
+}
+
+static void see_cast(struct shape *s, const PgQuery__TypeCast *c)
+{
+	const PgQuery__Node *arg = c->arg;
+
+	if (!arg || arg->node_case != PG_QUERY__NODE__NODE_A_CONST ||
+	    arg->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL)
+		return;
+	if (time_type(c->type_name) && time_word(arg->a_const->sval->sval))
+		shape_refuse(s, &c->base,
+			     "the literal depends on when it is read, and replaying must give the "
+			     "same row; write a fixed date or a column of old");
+}
+
+static void see_relation(struct shape *s, PgQuery__RangeVar *r)
+{
+	struct query_tree *t = s->q->tree;
+
+	if (*r->schemaname || strcmp(r->relname, "old") != 0)
+		shape_refuse(s, &r->base,
+			     arena_printf(s->arena,
+					  "relation \"%s%s%s\": a row flow reads old only; lookups "
+					  "by join to a target table are not supported yet",
+					  r->schemaname, *r->schemaname ? "." : "", r->relname));
+	else if (t->old || s->nested)
+		shape_refuse(s, &r->base,
+			     "old is the one row that changed: name it once, in the SELECT's own "
+			     "FROM; other rows cannot be looked at");
+	else if (r->alias && r->alias->n_colnames)
+		shape_refuse(s, &r->base, "old's columns keep their names; rename the outputs");
+	else
+		t->old = r;
+}
+
+static void see_join(struct shape *s, const PgQuery__JoinExpr *j)
+{
+	if (j->alias || j->join_using_alias)
+		shape_refuse(s, &j->base, "a join with a name of its own hides old; remove its AS");
+	else if (j->is_natural)
+		shape_refuse(s, &j->base,
+			     "NATURAL joins by whatever names agree; write the condition with ON");
+	else if (j->jointype != PG_QUERY__JOIN_TYPE__JOIN_INNER &&
+		 j->jointype != PG_QUERY__JOIN_TYPE__JOIN_LEFT)
+		shape_refuse(s, &j->base,
+			     "a RIGHT or FULL join makes rows without old; put old first and use "
+			     "LEFT JOIN");
+}
+
+static bool see(const ProtobufCMessage *m, void *context);
+
+/* A sub-SELECT may do what the row flow itself may not: it sees functions only. */
+static void see_select(struct shape *s, const PgQuery__SelectStmt *inner)
+{
+	bool nested = s->nested;
+
+	if (inner->with_clause)
+		shape_refuse(s, &inner->with_clause->base,
+			     "WITH is not supported in a flow yet; write it as LATERAL (...)");
+	else if (inner->into_clause || inner->n_locking_clause)
+		shape_refuse(s, &inner->base, "a flow's SELECT only reads; remove INTO or FOR");
+	s->nested = true;
+	tree_walk(&inner->base, see, s);
+	s->nested = nested;
+}
+
+static void see_other(struct shape *s, const ProtobufCMessage *m)
+{
+	if (TREE_IS(m, param_ref))
+		shape_refuse(s, m, "there are no parameters in a flow; write the value");
+	else if (TREE_IS(m, sqlvalue_function))
+		shape_refuse(
+		    s, m,
+		    "CURRENT_... and LOCALTIME... depend on when and by whom they are run, "
+		    "and replaying must give the same row; use a column of old");
+	else if (TREE_IS(m, range_table_sample))
+		shape_refuse(s, m, "a sample is not the same rows twice; remove TABLESAMPLE");
+	else if (TREE_IS(m, collate_clause))
+		s->q->collates = true;
+}
+
+static bool see(const ProtobufCMessage *m, void *context)
+{
+	struct shape *s = context;
+
+	if (TREE_IS(m, select_stmt)) {
+		see_select(s, (const PgQuery__SelectStmt *)m);
+		return false;
+	}
+	if (TREE_IS(m, func_call)) {
+		see_function(s, (const PgQuery__FuncCall *)m);
+	} else if (TREE_IS(m, type_cast)) {
+		see_cast(s, (const PgQuery__TypeCast *)m);
+	} else if (TREE_IS(m, range_var)) {
+		see_relation(s, (PgQuery__RangeVar *)m);
+	} else if (TREE_IS(m, join_expr)) {
+		see_join(s, (const PgQuery__JoinExpr *)m);
+	} else if (TREE_IS(m, type_name)) {
+		const PgQuery__TypeName *t = (const PgQuery__TypeName *)m;
+		collect(s, &s->q->types, t->n_names, t->names, tree_location(m));
+	} else if (TREE_IS(m, a__expr)) {
+		const PgQuery__AExpr *x = (const PgQuery__AExpr *)m;
+		collect(s, &s->q->operators, x->n_name, x->name, tree_location(m));
+	} else if (TREE_IS(m, sub_link)) {
+		const PgQuery__SubLink *l = (const PgQuery__SubLink *)m;
+		if (l->n_oper_name)
+			collect(s, &s->q->operators, l->n_oper_name, l->oper_name, 0);
+	} else {
+		see_other(s, m);
+	}
+	return s->ok;
+}
+
+static const ProtobufCMessage *first_of(size_t n, PgQuery__Node *const *nodes)
+{
+	return n ? &nodes[0]->base : NULL;
+}
+
+static const ProtobufCMessage *message_of(const PgQuery__Node *n)
+{
+	return n ? &n->base : NULL;
+}
+
+/* The clauses that would make a row out of several, or several out of one. */
+static bool check_clauses(const PgQuery__SelectStmt *s, struct query_fault *fault)
+{
+	const struct {
+		const ProtobufCMessage *present;
+		const char *text;
+	} rows[] = {
+		{ s->with_clause ? &s->with_clause->base : NULL,
+		  "WITH is not supported in a flow yet; write it as LATERAL (...)" },
+		{ s->into_clause ? &s->into_clause->base : NULL,
+		  "INTO creates a table; remove it: the rows go to the flow's target" },
+		{ first_of(s->n_values_lists, s->values_lists),
+		  "VALUES reads nothing; write a SELECT over old" },
+		{ s->larg ? &s->larg->base : NULL,
+		  "UNION, INTERSECT and EXCEPT look at several rows; write one flow for each part" },
+		{ first_of(s->n_distinct_clause, s->distinct_clause),
+		  "DISTINCT looks at several rows; a row flow makes at most one row of each row" },
+		{ first_of(s->n_group_clause, s->group_clause),
+		  "GROUP BY looks at several rows; a row flow makes at most one row of each row" },
+		{ message_of(s->having_clause),
+		  "HAVING looks at several rows; use WHERE: a row flow sees one row at a time" },
+		{ first_of(s->n_window_clause, s->window_clause),
+		  "WINDOW looks at several rows; a row flow makes at most one row of each row" },
+		{ first_of(s->n_sort_clause, s->sort_clause),
+		  "ORDER BY has no meaning in a row flow; remove it" },
+		{ message_of(s->limit_count),
+		  "LIMIT looks at several rows; use WHERE: a row flow sees one row at a time" },
+		{ message_of(s->limit_offset),
+		  "OFFSET looks at several rows; use WHERE: a row flow sees one row at a time" },
+		{ first_of(s->n_locking_clause, s->locking_clause),
+		  "FOR UPDATE and FOR SHARE lock rows; remove it: a flow only reads" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].present)
+			return refuse(fault, tree_location(rows[i].present), rows[i].text);
+	return true;
+}
+
+/* As the server names an output that has no AS. */
+static const char *output_name(const PgQuery__ResTarget *t)
+{
+	const PgQuery__Node *v = t->val;
+
+	if (*t->name)
+		return t->name;
+	while (v->node_case == PG_QUERY__NODE__NODE_TYPE_CAST)
+		v = v->type_cast->arg;
+	if (v->node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
+		return NULL;
+	return tree_string(v->column_ref->n_fields, v->column_ref->fields,
+			   v->column_ref->n_fields - 1);
+}
+
+static bool is_star(const PgQuery__Node *v)
+{
+	const PgQuery__ColumnRef *c =
+	    v->node_case == PG_QUERY__NODE__NODE_COLUMN_REF ? v->column_ref : NULL;
+
+	return c && c->fields[c->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+}
+
+static bool read_output(struct arena *a, struct query *q, const PgQuery__ResTarget *t,
+			struct query_fault *fault)
+{
+	struct query_output *o = &q->outputs[q->noutputs];
+
+	o->at = tree_location(&t->base);
+	o->name = output_name(t);
+	if (is_star(t->val))
+		return refuse(fault, o->at,
+			      "name the columns instead of *: an output list must not change when "
+			      "the table does");
+	if (!o->name)
+		return refuse(fault, o->at,
+			      "the output has no name; add AS and the target column's name");
+	if (query_output_find(q, o->name) < q->noutputs)
+		return refuse(
+		    fault, o->at,
+		    arena_printf(a, "output \"%s\" stands twice; remove or rename one", o->name));
+	q->noutputs++;
+	return true;
+}
+
+static bool read_outputs(struct arena *a, struct query *q, struct query_fault *fault)
+{
+	const PgQuery__SelectStmt *s = q->tree->select;
+
+	q->outputs = arena_array(a, s->n_target_list, sizeof *q->outputs);
+	for (size_t i = 0; i < s->n_target_list; i++)
+		if (!read_output(a, q, s->target_list[i]->res_target, fault))
+			return false;
+	if (q->noutputs == 0)
+		return refuse(fault, 0, "the SELECT has no outputs; name the target's columns");
+	return true;
+}
+
+static bool see_parts(struct arena *a, struct query *q, struct query_fault *fault)
+{
+	PgQuery__SelectStmt *select = q->tree->select;
+	struct shape s = { .arena = a, .q = q, .fault = fault, .ok = true };
+
+	s.in_from = true;
+	for (size_t i = 0; i < select->n_from_clause; i++)
+		if (see(&select->from_clause[i]->base, &s))
+			tree_walk(&select->from_clause[i]->base, see, &s);
+	s.in_from = false;
+	for (size_t i = 0; i < select->n_target_list; i++)
+		tree_walk(&select->target_list[i]->base, see, &s);
+	if (select->where_clause)
+		tree_walk(&select->where_clause->base, see, &s);
+	if (s.ok && !q->tree->old)
+		return refuse(
+		    fault, 0,
+		    "FROM does not name old; a row flow is a SELECT over old, the row that "
+		    "changed");
+	return s.ok;
+}
+
+/* One statement, a SELECT: its own text without semicolon and what follows it. */
+static bool take_statement(struct arena *a, const char *text, const PgQuery__ParseResult *root,
+			   struct query *q, struct query_fault *fault)
+{
+	if (root->n_stmts == 0)
+		return refuse(fault, 0, "there is no statement; write a SELECT over old");
+	const PgQuery__RawStmt *raw = root->stmts[0];
+	size_t start = (size_t)raw->stmt_location;
+	size_t len = raw->stmt_len ? (size_t)raw->stmt_len : strlen(text + start);
+	if (root->n_stmts > 1) {
+		size_t next = (size_t)root->stmts[1]->stmt_location;
+		next += strspn(text + next, " \t\r\n");
+		return refuse(fault, next, "a second statement starts here; a flow is one SELECT");
+	}
+	if (raw->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+		return refuse(fault, start + strspn(text + start, " \t\r\n"),
+			      "not a SELECT; a row flow is a SELECT over old");
+	q->text = arena_strndup(a, text + start, len);
+	q->tree->select = raw->stmt->select_stmt;
+	return true;
+}
+
+bool query_parse(struct arena *a, const char *text, struct query **out, struct query_fault *fault)
+{
+	struct query *q = arena_zalloc(a, sizeof *q);
+	PgQuery__ParseResult *root = NULL;
+
+	*out = q;
+	*fault = (struct query_fault){ 0, NULL };
+	q->tree = arena_zalloc(a, sizeof *q->tree);
+	if (!tree_parse(a, text, &root, fault) || !take_statement(a, text, root, q, fault) ||
+	    !check_clauses(q->tree->select, fault) || !read_outputs(a, q, fault) ||
+	    !see_parts(a, q, fault))
+		return false;
+	const PgQuery__SelectStmt *s = q->tree->select;
+	q->row = q->tree->old->alias ? q->tree->old->alias->aliasname : "old";
+	q->filtered = s->where_clause || s->n_from_clause > 1 ||
+		      s->from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR;
+	return true;
+}
+
+unsigned query_output_find(const struct query *q, const char *name)
+{
+	unsigned i = 0;
+
+	while (i < q->noutputs && strcmp(q->outputs[i].name, name) != 0)
+		i++;
+	return i;
+}

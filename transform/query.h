@@ -1,0 +1,85 @@
+/*
+ * transform/query.h: what a row flow's SELECT is and what it reads.
+ *
+ * A row flow makes at most one row out of one source row, out of nothing else: the same
+ * text runs over a chunk of the table and over a batch of changes and must give the same
+ * rows. So `old` stands in FROM once, and whatever looks across rows is refused.
+ *
+ * PostgreSQL's own parser (libpg_query) reads the text. Column names are resolved here
+ * against old's columns; where a name may belong to a function in FROM it is left to the
+ * server, which judges every statement when it is prepared.
+ *
+ * Ownership  everything lives in the arena given to query_parse.
+ * Errors     false with the fault set: where in the text, and what; what to do.
+ */
+#ifndef PGCROSSFADE_TRANSFORM_QUERY_H
+#define PGCROSSFADE_TRANSFORM_QUERY_H
+
+#include "core/arena.h"
+
+struct query_fault {
+	size_t at; /* byte in the SELECT's text */
+	const char *text;
+};
+
+/* A function, operator or type that the text names. */
+struct query_name {
+	const char *schema; /* NULL: found by search_path */
+	const char *name;
+	size_t at;
+	unsigned nargs; /* functions */
+	bool top;       /* functions: in the row itself, not in a sub-SELECT or in FROM */
+};
+
+struct query_names {
+	unsigned count;
+	struct query_name *names;
+};
+
+/* A set of old's columns. */
+struct query_reads {
+	bool *column;   /* by index */
+	bool elsewhere; /* reads another item of FROM as well */
+};
+
+struct query_output {
+	const char *name;
+	size_t at;
+	struct query_reads reads;
+	bool plain;      /* a column of old, perhaps cast */
+	unsigned column; /* plain: which */
+};
+
+struct query {
+	const char *text; /* the SELECT alone; a comment may end it, so a newline must follow */
+	const char *row;  /* what the text calls old */
+	unsigned noutputs;
+	struct query_output *outputs;
+	bool filtered; /* a source row may give no row */
+	struct query_names functions, operators, types;
+	bool collates; /* names a collation */
+	/* After query_resolve: */
+	unsigned ncolumns;
+	struct query_reads filter, from; /* WHERE; functions in FROM */
+	bool *reads;                     /* all of it */
+	struct query_tree *tree;
+};
+
+/* Parses text and checks its shape. */
+bool query_parse(struct arena *a, const char *text, struct query **out, struct query_fault *fault);
+
+/* Finds out which of old's columns each part reads. */
+bool query_resolve(struct arena *a, struct query *q, unsigned ncolumns, const char *const *columns,
+		   struct query_fault *fault);
+
+/*
+ * The same SELECT with only these outputs; filtered: with its WHERE. *reads gets the
+ * columns that it reads. NULL when libpg_query cannot write it.
+ */
+const char *query_narrow(struct arena *a, const struct query *q, unsigned noutputs,
+			 const unsigned *outputs, bool filtered, struct query_reads *reads);
+
+/* Index of that output, or q->noutputs. */
+unsigned query_output_find(const struct query *q, const char *name);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * transform/sql.h: a flow as SQL text. The only place where a flow's statements are made.
+ *
+ * A row of the stream is bound by a CTE, so the mapping's text runs unchanged:
+ *
+ *   WITH old AS (SELECT u.c0 AS "id", u.c1::text AS "name"
+ *                FROM unnest($1::int4[], $2::text[]) AS u(c0, c1))
+ *   SELECT q."a", q."b" FROM (<the mapping's SELECT>) q
+ *
+ * Values travel as text but for int2, int4 and int8, and get the source column's type.
+ *
+ * Ownership  texts live in the arena.
+ */
+#ifndef PGCROSSFADE_TRANSFORM_SQL_H
+#define PGCROSSFADE_TRANSFORM_SQL_H
+
+#include "core/buf.h"
+#include "transform/flow.h"
+
+/* insert, upsert, update, remove, leave, clear, move. */
+void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out);
+
+/* copy_out, copy_in, stage_*, insert_select. */
+void sql_copy(struct arena *a, const struct flow *f, bool one_database, struct flow_plan *out);
+
+/* One row (type oid of each output) of the SELECT over no rows. */
+const char *sql_output_types(struct arena *a, const struct flow *f);
+
+/* The SELECT over one bound row, for the server to judge its names. */
+const char *sql_select(struct arena *a, const struct flow *f);
+
+/* INSERT of one output alone, for the server to judge its type. */
+const char *sql_insert_one(struct arena *a, const struct flow *f, unsigned output);
+
+/* sample and judge of a table with a chunk key. */
+void sql_chunk(struct arena *a, const char *migration, unsigned no, struct table_plan *table);
+
+/* How a column of that type travels. */
+enum wire sql_wire(uint32_t type_oid);
+
+/* The buf's text in the arena; frees the buf. */
+const char *sql_text(struct arena *a, struct buf *b);
+
+/* "a", "b" of the flow's target, the outputs' order. */
+void sql_put_target_columns(struct buf *b, const struct flow *f);
+
+/* q."a", q."b" */
+void sql_put_outputs(struct buf *b, const struct flow *f);
+
+/* OVERRIDING SYSTEM VALUE where an identity column wants it. */
+void sql_put_overriding(struct buf *b, const struct flow *f);
+
+#endif

@@ -1,0 +1,190 @@
+#include "transform/tables.h"
+
+#include "pg/quote.h"
+#include "transform/sql.h"
+
+/* --- columns and keys of one source table --- */
+
+static void take_columns(struct arena *a, const struct catalog_table *from, struct table_plan *t)
+{
+	struct plan_column *columns = arena_array(a, from->ncolumns, sizeof *columns);
+
+	for (unsigned i = 0; i < from->ncolumns; i++) {
+		const struct catalog_column *c = &from->columns[i];
+		columns[i] = (struct plan_column){
+			.name = c->name,
+			.type = c->type,
+			.type_oid = c->type_oid,
+			.wire = sql_wire(c->type_oid),
+			.not_null = c->not_null,
+			.identity = catalog_in_identity(from, i),
+			.toastable = c->toastable && !catalog_in_identity(from, i),
+		};
+	}
+	t->columns = columns;
+	t->ncolumns = from->ncolumns;
+}
+
+static bool within_identity(const struct catalog_table *from, const struct catalog_index *index)
+{
+	for (unsigned i = 0; i < index->ncolumns; i++)
+		if (!catalog_in_identity(from, index->columns[i]))
+			return false;
+	return true;
+}
+
+/* The only keyed flow of a table, or NULL. */
+static const struct flow *sole_keyed(const struct flow *flows, unsigned nflows, uint32_t table)
+{
+	const struct flow *found = NULL;
+
+	for (unsigned i = 0; i < nflows; i++) {
+		if (flows[i].from->oid != table || flows[i].def->key.count == 0)
+			continue;
+		if (found)
+			return NULL;
+		found = &flows[i];
+	}
+	return found;
+}
+
+/* By which columns are the changes of one row known? */
+static void take_key(const struct flow *flows, unsigned nflows, const struct catalog_table *from,
+		     struct table_plan *t)
+{
+	const struct catalog_index *primary = catalog_primary(from);
+	const struct catalog_index *identity = catalog_identity(from);
+	const struct catalog_index *index = primary && within_identity(from, primary) ? primary
+										      : identity;
+	const struct flow *keyed = sole_keyed(flows, nflows, from->oid);
+
+	if (index) {
+		t->nkey = index->ncolumns;
+		t->key = index->columns;
+	} else if (from->replica_identity == 'f' && !primary && keyed) {
+		t->nkey = keyed->plan->nkey_reads;
+		t->key = keyed->plan->key_reads;
+	}
+}
+
+/* --- chunk key --- */
+
+static bool ordered(const struct catalog_column *c)
+{
+	static const uint32_t oids[] = {
+		17 /* bytea */,     19 /* name */,   20 /* int8 */,        21 /* int2 */,
+		23 /* int4 */,      25 /* text */,   26 /* oid */,         1042 /* bpchar */,
+		1043 /* varchar */, 1082 /* date */, 1114 /* timestamp */, 1184 /* timestamptz */,
+		1700 /* numeric */, 2950 /* uuid */,
+	};
+
+	for (size_t i = 0; i < sizeof oids / sizeof *oids; i++)
+		if (oids[i] == c->type_oid)
+			return c->bytewise && c->not_null;
+	return false;
+}
+
+/* How many of the index's first columns can cut chunks; deletes must bring them, too. */
+static unsigned usable_prefix(const struct catalog_table *from, const struct catalog_index *index,
+			      bool insert_only)
+{
+	unsigned n = 0;
+
+	while (index->exact && n < index->ncolumns && ordered(&from->columns[index->columns[n]]) &&
+	       (insert_only || catalog_in_identity(from, index->columns[n])))
+		n++;
+	return n;
+}
+
+static void take_chunk_key(const struct catalog_table *from, struct table_plan *t)
+{
+	for (unsigned i = 0; i < from->nindexes && t->chunk.nkey == 0; i++) {
+		t->chunk.nkey = usable_prefix(from, &from->indexes[i], t->insert_only);
+		t->chunk.key = from->indexes[i].columns;
+	}
+}
+
+/* --- gathering --- */
+
+static struct table_plan *table_of(struct plan *plan, const struct flow *flows, unsigned nflows,
+				   const struct flow *f)
+{
+	struct table_plan *t = plan_table(plan, f->from->schema, f->from->name);
+
+	if (t)
+		return t;
+	t = &plan->tables[plan->ntables++];
+	t->schema = f->from->schema;
+	t->name = f->from->name;
+	t->label = arena_printf(plan->arena, "%s.%s", t->schema, t->name);
+	t->quoted = arena_qualified(plan->arena, t->schema, t->name);
+	t->oid = f->from->oid;
+	t->replica_identity = f->from->replica_identity;
+	t->insert_only = f->def->insert_only;
+	take_columns(plan->arena, f->from, t);
+	take_key(flows, nflows, f->from, t);
+	take_chunk_key(f->from, t);
+	t->flows = arena_array(plan->arena, nflows, sizeof *t->flows);
+	return t;
+}
+
+static void mark_read(struct plan_column *columns, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		columns[i].read |= f->query->reads[i];
+}
+
+void tables_build(struct plan *plan, const struct flow *flows, unsigned nflows)
+{
+	plan->tables = arena_array(plan->arena, nflows, sizeof *plan->tables);
+	for (unsigned i = 0; i < nflows; i++) {
+		struct table_plan *t = table_of(plan, flows, nflows, &flows[i]);
+		mark_read((struct plan_column *)(uintptr_t)t->columns, &flows[i]);
+		t->flows[t->nflows++] = *flows[i].plan;
+	}
+	for (unsigned i = 0; i < plan->ntables; i++)
+		sql_chunk(plan->arena, plan->migration, i, &plan->tables[i]);
+}
+
+static bool known_sequence(const struct sequence_plan *list, unsigned count,
+			   const struct sequence_plan *s)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(list[i].target_sequence, s->target_sequence) == 0 &&
+		    strcmp(list[i].target_column, s->target_column) == 0 &&
+		    strcmp(list[i].source_sequence ? list[i].source_sequence : "",
+			   s->source_sequence ? s->source_sequence : "") == 0)
+			return true;
+	return false;
+}
+
+static struct sequence_plan sequence_of(struct arena *a, const struct flow *f, unsigned output)
+{
+	const struct query_output *o = &f->query->outputs[output];
+	const struct catalog_column *t = flow_target(f, output);
+
+	return (struct sequence_plan){
+		.target_sequence = t->sequence,
+		.target_column = arena_ident(a, t->name),
+		.target_table = f->plan->target,
+		.source_sequence = o->plain ? f->from->columns[o->column].sequence : NULL,
+	};
+}
+
+void sequences_build(struct plan *plan, const struct flow *flows, unsigned nflows)
+{
+	unsigned room = 0;
+
+	for (unsigned i = 0; i < nflows; i++)
+		room += flows[i].query->noutputs;
+	struct sequence_plan *list = arena_array(plan->arena, room, sizeof *list);
+	for (unsigned i = 0; i < nflows; i++)
+		for (unsigned k = 0; k < flows[i].query->noutputs; k++) {
+			if (!flow_target(&flows[i], k)->sequence)
+				continue;
+			list[plan->nsequences] = sequence_of(plan->arena, &flows[i], k);
+			if (!known_sequence(list, plan->nsequences, &list[plan->nsequences]))
+				plan->nsequences++;
+		}
+	plan->sequences = list;
+}
