@@ -21,26 +21,21 @@ struct json_parser {
 };
 
 static const struct {
-	struct bytes name;
+	const char *name;
 	enum json_key key;
 } keys[] = {
-#define NAME(text)                                                                                 \
-	{                                                                                          \
-		text, sizeof text - 1                                                              \
-	}
-	{ NAME("action"), KEY_ACTION },       { NAME("xid"), KEY_XID },
-	{ NAME("timestamp"), KEY_TIMESTAMP }, { NAME("lsn"), KEY_LSN },
-	{ NAME("nextlsn"), KEY_NEXTLSN },     { NAME("schema"), KEY_SCHEMA },
-	{ NAME("table"), KEY_TABLE },         { NAME("columns"), KEY_COLUMNS },
-	{ NAME("identity"), KEY_IDENTITY },   { NAME("transactional"), KEY_TRANSACTIONAL },
-	{ NAME("prefix"), KEY_PREFIX },       { NAME("content"), KEY_CONTENT },
-#undef NAME
+	{ "action", KEY_ACTION },       { "xid", KEY_XID },
+	{ "timestamp", KEY_TIMESTAMP }, { "lsn", KEY_LSN },
+	{ "nextlsn", KEY_NEXTLSN },     { "schema", KEY_SCHEMA },
+	{ "table", KEY_TABLE },         { "columns", KEY_COLUMNS },
+	{ "identity", KEY_IDENTITY },   { "transactional", KEY_TRANSACTIONAL },
+	{ "prefix", KEY_PREFIX },       { "content", KEY_CONTENT },
 };
 
 static enum json_key key_find(struct bytes name)
 {
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (bytes_equal(keys[i].name, name))
+		if (bytes_equal(name, bytes_of(keys[i].name)))
 			return keys[i].key;
 	return KEY_OTHER;
 }
@@ -211,14 +206,10 @@ void json_parser_destroy(struct json_parser *p)
 
 static void start(struct json_parser *p, struct bytes text)
 {
-	struct json_columns *lists[] = { &p->message.columns, &p->message.identity };
-
 	arena_reset(&p->scratch);
 	memset(p->message.fields, 0, sizeof p->message.fields);
-	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-		lists[i]->present = false;
-		lists[i]->count = 0;
-	}
+	p->message.columns.present = p->message.identity.present = false;
+	p->message.columns.count = p->message.identity.count = 0;
 	p->text = text;
 	p->place = BEFORE;
 }

@@ -19,18 +19,29 @@ struct asking {
 	int64_t until_ms; /* -1: no limit */
 };
 
-/* The answer, or what keeps it from coming. True: ended, with the outcome in *e's kind. */
+/* With an abort the ledger goes, request and all: that is its answer. */
+static bool load_request(struct asking *q, struct arena *scratch, struct request **out,
+			 struct err *e)
+{
+	bool exists;
+
+	*out = NULL;
+	if (!ledger_exists(q->session.target, &exists, e))
+		return false;
+	if (!exists || request_load(q->session.target, q->id, scratch, out, e))
+		return true;
+	if (strcmp(e->sqlstate, "42P01") != 0) /* it went between the two questions */
+		return false;
+	err_clear(e);
+	return true;
+}
+
+/* True: it has ended, well or with *e set. */
 static bool read_answer(struct asking *q, struct arena *scratch, bool *done, struct err *e)
 {
 	struct request *r;
-	bool exists;
 
-	if (!ledger_exists(q->session.target, &exists, e))
-		return true;
-	*done = !exists; /* the ledger went with the migration: an abort was carried out */
-	if (!exists)
-		return true;
-	if (!request_load(q->session.target, q->id, scratch, &r, e))
+	if (!load_request(q, scratch, &r, e))
 		return true;
 	*done = !r || strcmp(r->state, "done") == 0;
 	if (r && strcmp(r->state, "failed") == 0)

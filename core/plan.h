@@ -52,7 +52,8 @@ struct plan_column {
  *   insert   params: the new row. Plain INSERT: an existing key is an error.
  *   upsert   params: the new row. ON CONFLICT on the flow's key only.
  *   update   params: the new row and PARAM_KEEP flags. Columns that read a kept one
- *            stay as they are. NULL sql when no column read is toastable.
+ *            stay as they are. NULL sql when no column read is toastable. A row that is
+ *            not at the target is an error: what it keeps is nowhere.
  *   remove   params: key_reads of the old row. The flow's filter is not looked at.
  *            Without key: params are the whole old row and one equal row goes for
  *            each (one-row arrays only).
@@ -60,7 +61,8 @@ struct plan_column {
  *            NULL sql without filter.
  *   clear    no params: every row of the target. For TRUNCATE.
  *   move     params: old key_reads, then the new row with keeps (one-row arrays only):
- *            the key changes in place, kept columns stay. NULL sql unless toastable.
+ *            the key changes in place, kept columns stay; where the filter does not let
+ *            the new row in, the old one goes. NULL sql unless toastable.
  *            The first nkey_reads params are read from the old row.
  */
 struct flow_plan {

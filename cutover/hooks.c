@@ -13,16 +13,19 @@
 
 enum { HOOK_LIMIT_MS = 60000, POLL_MS = 20 };
 
-static const char *const names[HOOK_COUNT] = {
-	[HOOK_LAG_ZERO] = "on_lag_zero",
-	[HOOK_BEFORE_CUTOVER] = "before_cutover",
-	[HOOK_AFTER_CUTOVER] = "after_cutover",
-	[HOOK_ERROR] = "on_error",
+static const struct {
+	const char *name;  /* in the migration file */
+	const char *event; /* for NOTIFY and the command */
+} hooks[HOOK_COUNT] = {
+	[HOOK_LAG_ZERO] = { "on_lag_zero", "lag-zero" },
+	[HOOK_BEFORE_CUTOVER] = { "before_cutover", "before-cutover" },
+	[HOOK_AFTER_CUTOVER] = { "after_cutover", "after-cutover" },
+	[HOOK_ERROR] = { "on_error", "error" },
 };
 
 const char *hook_name(enum hook hook)
 {
-	return names[hook];
+	return hooks[hook].name;
 }
 
 static void notify(const struct migration *m, enum hook hook, struct pg *target)
@@ -31,11 +34,11 @@ static void notify(const struct migration *m, enum hook hook, struct pg *target)
 	struct err e = ERR_INIT;
 	/* both are plain names: nothing in them needs escaping in JSON */
 	const char *payload = arena_printf(&scratch, "{\"migration\": \"%s\", \"event\": \"%s\"}",
-					   m->name, names[hook]);
+					   m->name, hooks[hook].event);
 
 	if (!target ||
 	    !pg_query(target, "SELECT pg_notify('pgcrossfade', $1)", 1, &payload, NULL, &e))
-		log_event(LOG_WARN, "notify.failed", "hook=%s error=%s", names[hook],
+		log_event(LOG_WARN, "notify.failed", "hook=%s error=%s", hooks[hook].name,
 			  log_quote(&scratch, target ? e.text : "no connection"));
 	arena_finish(&scratch);
 }
@@ -47,7 +50,7 @@ static pid_t start_command(const struct migration *m, enum hook hook)
 	if (pid != 0)
 		return pid;
 	setenv("PGCROSSFADE_MIGRATION", m->name, 1);
-	setenv("PGCROSSFADE_EVENT", names[hook], 1);
+	setenv("PGCROSSFADE_EVENT", hooks[hook].event, 1);
 	setpgid(0, 0);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	execl("/bin/sh", "sh", "-c", m->hooks[hook], (char *)NULL);
@@ -73,19 +76,20 @@ bool hook_run(const struct migration *m, enum hook hook, struct pg *target, stru
 {
 	int status = 0;
 
-	log_event(LOG_INFO, "hook", "name=%s", names[hook]);
+	log_event(LOG_INFO, "hook", "name=%s", hooks[hook].name);
 	notify(m, hook, target);
 	if (!m->hooks[hook])
 		return true;
 	pid_t pid = start_command(m, hook);
 	if (pid < 0)
-		return err_set(e, ERR_RETRY, "hook %s: fork: %s", names[hook], strerror(errno));
+		return err_set(e, ERR_RETRY, "hook %s: fork: %s", hooks[hook].name,
+			       strerror(errno));
 	if (!wait_command(pid, &status))
 		return err_set(e, ERR_CONFIG, "hook %s ran longer than %d s and was ended",
-			       names[hook], HOOK_LIMIT_MS / 1000);
+			       hooks[hook].name, HOOK_LIMIT_MS / 1000);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
-	return err_set(e, ERR_CONFIG, "hook %s ended with %s %d", names[hook],
+	return err_set(e, ERR_CONFIG, "hook %s ended with %s %d", hooks[hook].name,
 		       WIFEXITED(status) ? "status" : "signal",
 		       WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }

@@ -234,8 +234,12 @@ bool pg_execf(struct pg *pg, struct err *e, const char *fmt, ...)
 bool pg_query(struct pg *pg, const char *sql, unsigned nparams, const char *const *params,
 	      struct pg_result **out, struct err *e)
 {
-	return finish(pg, PQexecParams(pg->conn, sql, (int)nparams, NULL, params, NULL, NULL, 0),
-		      out, e);
+	/* a walsender knows the simple protocol only */
+	PGresult *res = nparams
+			    ? PQexecParams(pg->conn, sql, (int)nparams, NULL, params, NULL, NULL, 0)
+			    : PQexec(pg->conn, sql);
+
+	return finish(pg, res, out, e);
 }
 
 bool pg_query_row(struct pg *pg, const char *sql, unsigned nparams, const char *const *params,

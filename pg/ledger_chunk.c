@@ -1,24 +1,8 @@
-#include "core/buf.h"
 #include "pg/ledger.h"
+#include "pg/quote.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-/* A one-dimension text array in its output form; every element quoted. */
-static void put_array(struct buf *b, const char *const *items, unsigned n)
-{
-	buf_putc(b, '{');
-	for (unsigned i = 0; i < n; i++) {
-		buf_puts(b, i ? ",\"" : "\"");
-		for (const char *s = items[i]; *s; s++) {
-			if (*s == '"' || *s == '\\')
-				buf_putc(b, '\\');
-			buf_putc(b, *s);
-		}
-		buf_putc(b, '"');
-	}
-	buf_putc(b, '}');
-}
 
 bool ledger_add_chunk(struct pg *target, const char *migration, const char *relation,
 		      const struct ledger_chunk *c, struct err *e)
@@ -28,9 +12,9 @@ bool ledger_add_chunk(struct pg *target, const char *migration, const char *rela
 
 	snprintf(no, sizeof no, "%u", c->no);
 	if (c->lo)
-		put_array(&lo, c->lo, c->nbounds);
+		buf_text_array(&lo, c->lo, c->nbounds);
 	if (c->hi)
-		put_array(&hi, c->hi, c->nbounds);
+		buf_text_array(&hi, c->hi, c->nbounds);
 	const char *params[] = { migration, relation, no, c->lo ? lo.data : NULL,
 				 c->hi ? hi.data : NULL };
 	bool ok = pg_query(target,

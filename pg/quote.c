@@ -31,6 +31,21 @@ void buf_literal(struct buf *b, const char *text)
 	buf_putc(b, '\'');
 }
 
+void buf_text_array(struct buf *b, const char *const *items, unsigned n)
+{
+	buf_putc(b, '{');
+	for (unsigned i = 0; i < n; i++) {
+		buf_puts(b, i ? ",\"" : "\"");
+		for (const char *s = items[i]; *s; s++) {
+			if (*s == '"' || *s == '\\')
+				buf_putc(b, '\\');
+			buf_putc(b, *s);
+		}
+		buf_putc(b, '"');
+	}
+	buf_putc(b, '}');
+}
+
 static const char *into_arena(struct arena *a, struct buf *b)
 {
 	const char *s = arena_strndup(a, buf_str(b), b->len);

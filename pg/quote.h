@@ -16,6 +16,9 @@ void buf_qualified(struct buf *b, const char *schema, const char *name);
 /* 'text' with ' doubled, E'' form where there is a backslash. */
 void buf_literal(struct buf *b, const char *text);
 
+/* A text[] as its input function reads it: {"a","b"} */
+void buf_text_array(struct buf *b, const char *const *items, unsigned n);
+
 const char *arena_ident(struct arena *a, const char *name);
 const char *arena_qualified(struct arena *a, const char *schema, const char *name);
 const char *arena_literal(struct arena *a, const char *text);

@@ -41,8 +41,10 @@ bool session_open(const struct migration *m, struct session *s, struct err *e)
 {
 	*s = (struct session){ .migration = m };
 	name_things(s);
-	if (!pg_open(&s->source_options, &s->source, e))
+	if (!pg_open(&s->source_options, &s->source, e)) {
+		session_close(s);
 		return err_wrap(e, "connect to the source");
+	}
 	if (!pg_open(&s->target_options, &s->target, e)) {
 		session_close(s);
 		return err_wrap(e, "connect to the target");

@@ -19,8 +19,8 @@ struct applier {
 	struct fold *fold;
 	struct batch *batch;
 	struct op_params params;
-	const char *mark; /* SQL: this target transaction is ours */
-	bool open;        /* a target transaction waits for the next part */
+	const char *mark;             /* SQL: this target transaction is ours */
+	bool open;                    /* a target transaction waits for the next part */
 	struct progress_step carried; /* what the open one has applied so far */
 	lsn_t exact_lsn;
 	struct applier_counts counts;
@@ -200,8 +200,8 @@ static struct progress_step step_to_one(const struct applier *a, const struct tr
 	return step_to(a, &one);
 }
 
-static bool end_exact(struct applier *a, const struct transaction *t,
-                      const struct progress_step *s, struct err *e)
+static bool end_exact(struct applier *a, const struct transaction *t, const struct progress_step *s,
+		      struct err *e)
 {
 	struct pipe pipe;
 

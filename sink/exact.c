@@ -91,15 +91,28 @@ static bool update_flow(struct walk *w, const struct table_plan *t, const struct
 }
 
 static bool clear_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
-		       const struct op_row *row, struct err *e)
+		       struct err *e)
 {
+	struct op_row none = { NULL, NULL };
+
 	if (!flow->sole)
 		return err_set(
 		    e, ERR_CONFIG,
 		    "TRUNCATE of %s: %s holds rows of other flows too, which must not go; "
 		    "delete the rows of %s with DELETE instead",
 		    t->label, flow->target_name, t->label);
-	return send(w, t, flow, OP_CLEAR, row, e);
+	return send(w, t, flow, OP_CLEAR, &none, e);
+}
+
+static bool clear_rank(struct walk *w, const struct change *c, unsigned rank, struct err *e)
+{
+	const struct binding *b = bindings_find(w->x->bindings, c->relation);
+
+	for (unsigned i = 0; b->table && i < b->table->nflows; i++)
+		if (b->table->flows[i].rank == rank &&
+		    !clear_flow(w, b->table, &b->table->flows[i], e))
+			return false;
+	return true;
 }
 
 static bool apply_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
@@ -113,9 +126,8 @@ static bool apply_flow(struct walk *w, const struct table_plan *t, const struct 
 	case CHANGE_DELETE:
 		return send(w, t, flow, OP_REMOVE, row, e);
 	case CHANGE_TRUNCATE:
-		return clear_flow(w, t, flow, row, e);
 	case CHANGE_MESSAGE:
-		break;
+		break; /* not of a row */
 	}
 	return true;
 }
@@ -124,7 +136,7 @@ static bool apply_flow(struct walk *w, const struct table_plan *t, const struct 
 static bool apply_flows(struct walk *w, const struct table_plan *t, const struct change *c,
 			const struct op_row *row, struct err *e)
 {
-	bool removes = c->kind == CHANGE_DELETE || c->kind == CHANGE_TRUNCATE;
+	bool removes = c->kind == CHANGE_DELETE;
 	unsigned ranks = w->x->plan->max_rank + 1;
 
 	for (unsigned r = 0; r < ranks; r++)
@@ -152,6 +164,36 @@ static bool apply_change(struct walk *w, const struct change *c, struct err *e)
 	return apply_flows(w, b->table, c, &row, e);
 }
 
+/* The tables of one TRUNCATE come one after the other; children are cleared first. */
+static bool apply_truncates(struct walk *w, const struct change **at, struct err *e)
+{
+	const struct change *first = *at, *end = first;
+
+	while (end && end->kind == CHANGE_TRUNCATE)
+		end = end->next;
+	*at = end;
+	for (unsigned rank = w->x->plan->max_rank + 1; rank-- > 0;)
+		for (const struct change *c = first; c != end; c = c->next)
+			if (!clear_rank(w, c, rank, e))
+				return false;
+	return true;
+}
+
+static bool apply_changes(struct walk *w, const struct change *c, struct err *e)
+{
+	while (c) {
+		if (c->kind == CHANGE_TRUNCATE) {
+			if (!apply_truncates(w, &c, e))
+				return false;
+			continue;
+		}
+		if (!apply_change(w, c, e))
+			return false;
+		c = c->next;
+	}
+	return true;
+}
+
 bool exact_apply(struct exact *x, const struct transaction *t, struct err *e)
 {
 	struct walk *w = xcalloc(1, sizeof *w);
@@ -160,8 +202,7 @@ bool exact_apply(struct exact *x, const struct transaction *t, struct err *e)
 	w->x = x;
 	w->transaction = t;
 	bool ok = pipe_begin(&w->pipe, x->pg, e);
-	for (const struct change *c = t->changes; ok && c; c = c->next)
-		ok = apply_change(w, c, e);
+	ok = ok && apply_changes(w, t->changes, e);
 	if (ok)
 		ok = pipe_finish(&w->pipe, &failed, NULL, e) || explain(w, failed, e);
 	else {

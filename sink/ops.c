@@ -75,10 +75,11 @@ bool op_send(struct pipe *pipe, const struct flow_plan *flow, enum op op, const 
 	bool ok = true;
 
 	if (!s->sql)
-		return err_set(e, ERR_CONFIG,
-		               "flow into %s is insert_only, but a row of its old table was changed or "
-		               "deleted; abort, set REPLICA IDENTITY FULL and leave insert_only out",
-		               flow->target_name);
+		return err_set(
+		    e, ERR_CONFIG,
+		    "flow into %s is insert_only, but a row of its old table was changed or "
+		    "deleted; abort, set REPLICA IDENTITY FULL and leave insert_only out",
+		    flow->target_name);
 	struct bytes *arrays = xcalloc(s->nparams, sizeof *arrays);
 	need_params(params, s->nparams);
 	for (unsigned i = 0; ok && i < s->nparams; i++) {

@@ -121,7 +121,7 @@ static void take_table(const struct pg_result *r, struct catalog_table *t)
 static struct catalog_column take_column(struct arena *a, const struct pg_result *r, unsigned row)
 {
 	return (struct catalog_column){
-		.name = kept(a, r, row, 0),
+		.name = arena_strdup(a, pg_text(r, row, 0)),
 		.type = kept(a, r, row, 1),
 		.bare_type = kept(a, r, row, 2),
 		.type_oid = oid_of(r, row, 3),
@@ -162,10 +162,11 @@ static void take_indexes(struct arena *a, const struct pg_result *r, struct cata
 	unsigned *columns = arena_array(a, pg_rows(r), sizeof *columns);
 
 	for (unsigned i = 0; i < pg_rows(r); i++) {
-		struct catalog_index *last = t->nindexes ? &list[t->nindexes - 1] : NULL;
-		if (!last || strcmp(last->name, pg_text(r, i, 0)) != 0) {
-			last = &list[t->nindexes++];
-			last->name = kept(a, r, i, 0);
+		const char *name = pg_text(r, i, 0);
+		bool starts = i == 0 || strcmp(pg_text(r, i - 1, 0), name) != 0;
+		struct catalog_index *last = &list[starts ? t->nindexes++ : t->nindexes - 1];
+		if (starts) {
+			last->name = arena_strdup(a, name);
 			last->primary = pg_bool(r, i, 1);
 			last->replica_identity = pg_bool(r, i, 2);
 			last->exact = pg_bool(r, i, 3);
@@ -244,7 +245,7 @@ bool catalog_references_load(struct pg *pg, struct arena *a, struct catalog_refe
 const struct catalog_index *catalog_primary(const struct catalog_table *t)
 {
 	for (unsigned i = 0; i < t->nindexes; i++)
-		if (t->indexes[i].primary)
+		if (t->indexes[i].primary && t->indexes[i].exact)
 			return &t->indexes[i];
 	return NULL;
 }

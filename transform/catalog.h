@@ -73,7 +73,7 @@ unsigned catalog_column_find(const struct catalog_table *t, const char *name);
 /* The column most likely meant, or NULL. */
 const char *catalog_column_near(struct arena *a, const struct catalog_table *t, const char *name);
 
-/* The primary key, or NULL; the replica identity's index, or NULL (primary key for 'd'). */
+/* The primary key where it is not deferrable, or NULL; the replica identity's index, or NULL (primary key for 'd'). */
 const struct catalog_index *catalog_primary(const struct catalog_table *t);
 const struct catalog_index *catalog_identity(const struct catalog_table *t);
 

@@ -68,14 +68,14 @@ bool check_prepare(struct check *c, const struct flow *f, struct err *e)
 {
 	const struct flow_plan *p = f->plan;
 	const struct statement *all[] = { &p->insert, &p->upsert, &p->update, &p->remove,
-					  &p->leave,  &p->clear,  &p->move };
+					  &p->leave,  &p->clear,  &p->move,   NULL };
 	unsigned failures = c->findings->failures;
 
 	bool ok = try_select(c, f, e);
 
 	if (ok && c->findings->failures == failures)
 		ok = try_outputs(c, f, e);
-	for (size_t i = 0; ok && i < sizeof all / sizeof *all; i++)
+	for (unsigned i = 0; ok && all[i]; i++)
 		if (c->findings->failures == failures) /* else it would say the same again */
 			ok = try_statement(c, f, all[i], e);
 	return ok;

@@ -57,6 +57,18 @@ static unsigned list_reads(struct arena *a, const struct flow *f, const bool *se
 	return n;
 }
 
+static const char *key_array(struct arena *a, const struct name_list *key)
+{
+	struct buf b = BUF_INIT;
+
+	if (!key->count)
+		return NULL;
+	buf_text_array(&b, key->names, key->count);
+	const char *array = arena_strndup(a, b.data, b.len);
+	buf_free(&b);
+	return array;
+}
+
 static bool plan_flow(struct check *c, struct flow *f, struct err *e)
 {
 	struct flow_plan *p = f->plan;
@@ -66,6 +78,7 @@ static bool plan_flow(struct check *c, struct flow *f, struct err *e)
 	p->target_name = arena_printf(c->arena, "%s.%s", f->to->schema, f->to->name);
 	p->select = f->def->select;
 	p->keyed = f->def->key.count > 0;
+	p->key_array = key_array(c->arena, &f->def->key);
 	p->filtered = f->query->filtered;
 	p->nreads = list_reads(c->arena, f, f->query->reads, &p->reads);
 	p->nkey_reads = list_reads(c->arena, f, f->key_reads.column, &p->key_reads);

@@ -113,7 +113,7 @@ const struct option_set *const *migration_options(unsigned *count)
 		&rename_set, &search_path_set, &hook_set,
 	};
 
-	*count = COUNT_OF(all);
+	*count = sizeof all / sizeof(void *);
 	return all;
 }
 

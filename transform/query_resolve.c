@@ -238,7 +238,7 @@ bool query_resolve(struct arena *a, struct query *q, unsigned ncolumns, const ch
 static void narrow_from(struct arena *a, const struct query *q, PgQuery__SelectStmt *s)
 {
 	PgQuery__Node *node = arena_alloc(a, sizeof *node);
-	PgQuery__Node **list = arena_alloc(a, sizeof *list);
+	PgQuery__Node **list = arena_alloc(a, sizeof(void *));
 
 	pg_query__node__init(node);
 	node->node_case = PG_QUERY__NODE__NODE_RANGE_VAR;
@@ -254,7 +254,7 @@ const char *query_narrow(struct arena *a, const struct query *q, unsigned noutpu
 	PgQuery__SelectStmt s = *q->tree->select;
 
 	reads_init(a, q->ncolumns, reads);
-	s.target_list = arena_array(a, noutputs, sizeof(*s.target_list));
+	s.target_list = arena_array(a, noutputs, sizeof(void *));
 	s.n_target_list = noutputs;
 	for (unsigned i = 0; i < noutputs; i++) {
 		s.target_list[i] = q->tree->select->target_list[outputs[i]];

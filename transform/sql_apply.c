@@ -3,6 +3,9 @@
 
 #include "pg/quote.h"
 
+/* What a keep flag is called among a SELECT's outputs; no output has such a name. */
+#define KEEP_NAME "\"pgcrossfade keep %u\""
+
 /* A row bound to arrays: unnest($first, ...) AS alias(c0, c1, ...). */
 struct binding {
 	const struct flow *flow;
@@ -178,34 +181,34 @@ static void put_key_match(struct buf *b, const struct flow *f, const char *other
 	}
 }
 
-/* The keep flag of the column that the output reads, as u.c7; or NULL. */
-static const char *keep_flag(struct arena *a, const struct flow *f, unsigned output,
-			     const struct binding *bound)
+/* The keep flag's place among the parameters, for the column that the output reads. */
+static bool keep_flag(const struct flow *f, unsigned output, const struct binding *bound,
+		      unsigned *place)
 {
 	unsigned column = flow_kept_column(f, output);
 
-	for (unsigned i = 0; i < bound->nparams; i++)
-		if (bound->params[i].kind == PARAM_KEEP && bound->params[i].column == column)
-			return arena_printf(a, "%s.c%u", bound->alias, i);
-	return NULL;
+	for (*place = 0; *place < bound->nparams; (*place)++)
+		if (bound->params[*place].kind == PARAM_KEEP &&
+		    bound->params[*place].column == column)
+			return true;
+	return false;
 }
 
-/* "a" = q."a", "big" = CASE WHEN u.c3 THEN t."big" ELSE q."big"::text END */
-static void put_set(struct arena *a, struct buf *b, const struct flow *f,
-		    const struct binding *bound, bool with_key)
+/* "a" = q."a", "big" = CASE WHEN q."keep 3" THEN t."big" ELSE q."big"::text END */
+static void put_set(struct buf *b, const struct flow *f, const struct binding *bound, bool with_key)
 {
-	unsigned count = 0;
+	unsigned count = 0, place;
 
 	for (unsigned i = 0; i < f->query->noutputs; i++) {
 		const struct catalog_column *c = flow_target(f, i);
-		const char *keep = keep_flag(a, f, i, bound);
+		bool keep = keep_flag(f, i, bound, &place);
 		if (flow_in_key(f, i) && !with_key)
 			continue;
 		buf_puts(b, count++ ? ", " : "");
 		buf_ident(b, c->name);
 		buf_puts(b, " = ");
 		if (keep) {
-			buf_printf(b, "CASE WHEN %s THEN t.", keep);
+			buf_printf(b, "CASE WHEN q." KEEP_NAME " THEN t.", place);
 			buf_ident(b, c->name);
 			buf_puts(b, " ELSE ");
 		}
@@ -269,23 +272,66 @@ static void make_inserts(struct arena *a, const struct flow *f, struct flow_plan
 	}
 }
 
+/* q AS (the new rows, with their keep flags) */
+static void put_kept_rows(struct buf *b, const struct flow *f, const struct binding *bound)
+{
+	buf_puts(b, "q AS MATERIALIZED (SELECT q.*");
+	for (unsigned i = 0; i < bound->nparams; i++)
+		if (bound->params[i].kind == PARAM_KEEP)
+			buf_printf(b, ", %s.c%u AS " KEEP_NAME, bound->alias, i, i);
+	buf_puts(b, " FROM ");
+	put_lateral(b, bound, f->query->text, "q");
+	buf_puts(b, ")");
+}
+
+/* done AS (UPDATE ...) */
+static void put_done(struct buf *b, const struct flow *f, const struct binding *bound,
+		     const char *from, const char *match)
+{
+	buf_puts(b, ", done AS (UPDATE ");
+	put_target(b, f);
+	buf_puts(b, " AS t SET ");
+	put_set(b, f, bound, strcmp(match, "q") != 0);
+	buf_printf(b, " FROM %s WHERE ", from);
+	put_key_match(b, f, match);
+	buf_puts(b, " RETURNING 1)");
+}
+
+/*
+ * A row that came without its long values and is not at the target either (it enters the
+ * filter, say) cannot be made up: that must stop the run. A cast is the one way of plain
+ * SQL to raise an error with a text of one's own.
+ */
+static void put_guard(struct arena *a, struct buf *b, const struct flow *f)
+{
+	const char *text = arena_printf(
+	    a,
+	    " rows of %s.%s came without their long values, and the target does not have them "
+	    "either; run: ALTER TABLE %s REPLICA IDENTITY FULL;",
+	    f->from->schema, f->from->name, arena_qualified(a, f->from->schema, f->from->name));
+
+	buf_puts(b, " SELECT CASE WHEN s.missing > 0 THEN (s.missing || ");
+	buf_literal(b, text);
+	buf_puts(b, ")::int END FROM (SELECT (SELECT count(*) FROM q) - (SELECT count(*) FROM "
+		    "done) AS missing) s");
+}
+
 static void make_update(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
 	struct binding bound = bind(a, f, f->query->reads, true);
 	struct buf b = BUF_INIT;
 
-	buf_puts(&b, "UPDATE ");
-	put_target(&b, f);
-	buf_puts(&b, " AS t SET ");
-	put_set(a, &b, f, &bound, false);
-	buf_puts(&b, " FROM ");
-	put_lateral(&b, &bound, f->query->text, "q");
-	buf_puts(&b, " WHERE ");
-	put_key_match(&b, f, "q");
+	buf_puts(&b, "WITH ");
+	put_kept_rows(&b, f, &bound);
+	put_done(&b, f, &bound, "q", "q");
+	put_guard(a, &b, f);
 	name_statement(a, f, "update", &b, &bound, &out->update);
 }
 
-/* The old key's parameters come first, under an alias of their own. */
+/*
+ * The old key's parameters come first, under an alias of their own. A row that the filter
+ * does not let in under its new key goes.
+ */
 static void make_move(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
 	struct binding old = bind(a, f, f->key_reads.column, false);
@@ -293,20 +339,20 @@ static void make_move(struct arena *a, const struct flow *f, struct flow_plan *o
 	struct param *all = arena_array(a, old.nparams + bound.nparams, sizeof *all);
 	struct buf b = BUF_INIT;
 
-	old.alias = "b";
 	bound.first = old.nparams + 1;
 	memcpy(all, old.params, old.nparams * sizeof *all);
 	memcpy(all + old.nparams, bound.params, bound.nparams * sizeof *all);
-	buf_puts(&b, "UPDATE ");
-	put_target(&b, f);
-	buf_puts(&b, " AS t SET ");
-	put_set(a, &b, f, &bound, true);
-	buf_puts(&b, " FROM ");
+	buf_puts(&b, "WITH d AS MATERIALIZED (SELECT d.* FROM ");
 	put_lateral(&b, &old, f->key_select, "d");
-	buf_puts(&b, ", ");
-	put_lateral(&b, &bound, f->query->text, "q");
-	buf_puts(&b, " WHERE ");
+	buf_puts(&b, "), ");
+	put_kept_rows(&b, f, &bound);
+	put_done(&b, f, &bound, "d, q", "d");
+	buf_puts(&b, ", gone AS (DELETE FROM ");
+	put_target(&b, f);
+	buf_puts(&b, " AS t USING d WHERE NOT EXISTS (SELECT FROM q) AND ");
 	put_key_match(&b, f, "d");
+	buf_putc(&b, ')');
+	put_guard(a, &b, f);
 	struct binding both = { .nparams = old.nparams + bound.nparams, .params = all };
 	name_statement(a, f, "move", &b, &both, &out->move);
 }
@@ -390,15 +436,6 @@ static void make_clear(struct arena *a, const struct flow *f, struct flow_plan *
 	name_statement(a, f, "clear", &b, NULL, &out->clear);
 }
 
-/* GENERATED ALWAYS: no UPDATE may set it. */
-static bool key_is_fixed(const struct flow *f)
-{
-	for (unsigned i = 0; i < f->def->key.count; i++)
-		if (flow_target(f, f->key[i])->identity == 'a')
-			return true;
-	return false;
-}
-
 void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
 	bool keyed = f->def->key.count > 0;
@@ -413,10 +450,10 @@ void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out)
 		make_remove_equal(a, f, out);
 	if (keyed && f->query->filtered)
 		make_leave(a, f, out);
-	if (keyed && f->keeps)
+	if (keyed && f->keeps) {
 		make_update(a, f, out);
-	if (keyed && f->keeps && !key_is_fixed(f))
 		make_move(a, f, out);
+	}
 }
 
 const char *sql_select(struct arena *a, const struct flow *f)

@@ -188,8 +188,8 @@ static const char *sample_sql(struct arena *a, const struct table_plan *t)
 		buf_printf(&b, "%sb%u::text", i ? ", " : "", i);
 	buf_puts(&b, " FROM first WHERE place = 1 AND part > 1 GROUP BY ");
 	put_numbered(&b, "b", n);
-	buf_puts(&b, " ORDER BY ");
-	put_numbered(&b, "b", n);
+	buf_puts(&b, " ORDER BY "); /* by value: a bare b0 would be the output's text */
+	put_numbered(&b, "first.b", n);
 	return sql_text(a, &b);
 }
 

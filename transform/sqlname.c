@@ -25,10 +25,10 @@ static const char *quoted_part(const char *s, struct buf *out)
 	return NULL;
 }
 
-static const char *plain_part(const char *s, struct buf *out)
+static const char *plain_part(const char *s, bool fold, struct buf *out)
 {
 	for (; plain_character((unsigned char)*s, out->len == 0); s++)
-		buf_putc(out, (char)((unsigned char)*s < 0x80 ? tolower(*s) : *s));
+		buf_putc(out, (char)(fold && (unsigned char)*s < 0x80 ? tolower(*s) : *s));
 	return s;
 }
 
@@ -52,7 +52,7 @@ const char *sqlname_parse(struct arena *a, const char *text, unsigned count, con
 
 	while (!problem) {
 		struct buf part = BUF_INIT;
-		rest = *rest == '"' ? quoted_part(rest, &part) : plain_part(rest, &part);
+		rest = *rest == '"' ? quoted_part(rest, &part) : plain_part(rest, count > 1, &part);
 		problem = part_problem(a, rest, &part);
 		if (!problem && found < count)
 			parts[found] = arena_strndup(a, buf_str(&part), part.len);

@@ -1,8 +1,9 @@
 /*
  * transform/sqlname.h: names as people write them in the migration file.
  *
- * A name is written as in SQL: customer, Customer (folded to customer), "Odd Name"; a
- * table is two of them with a dot.
+ * A table is schema.name as in SQL: Public.Customer is public.customer, quotes keep a part
+ * as it is. A name that stands alone is taken as written; it needs quotes only where SQL
+ * would not take its characters without.
  */
 #ifndef PGCROSSFADE_TRANSFORM_SQLNAME_H
 #define PGCROSSFADE_TRANSFORM_SQLNAME_H

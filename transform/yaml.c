@@ -194,9 +194,9 @@ static struct node **grown(struct arena *a, struct node **list, unsigned count)
 {
 	if (count & (count - 1))
 		return list;
-	struct node **more = arena_array(a, count ? (size_t)count * 2 : 1, sizeof *more);
+	struct node **more = arena_array(a, count ? (size_t)count * 2 : 1, sizeof(void *));
 	if (count)
-		memcpy(more, list, count * sizeof *more);
+		memcpy(more, list, count * sizeof(void *));
 	return more;
 }
 

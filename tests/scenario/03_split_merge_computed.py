@@ -6,6 +6,8 @@ from harness.writers import Table
 OLD = """
 CREATE TABLE public.person (
     id int PRIMARY KEY, full_name text, area text, number text, cents int, quantity int);
+-- an expression over a text and something else needs the whole old row
+ALTER TABLE public.person REPLICA IDENTITY FULL;
 INSERT INTO public.person
 SELECT i, 'First' || i || ' Last' || i, '0' || i % 99, lpad(i::text, 7, '0'), i % 5000, i % 7
 FROM generate_series(1, 30000) i;

@@ -53,10 +53,13 @@ static void fake_destroy(struct decoder *d)
 	assert_null(d);
 }
 
-static struct change *change(struct arena *a, struct change *next)
+static struct change *change(struct arena *a, enum change_kind kind, struct change *next)
 {
+	static const struct relation table = { .schema = "s", .name = "t" };
 	struct change *c = arena_zalloc(a, CHANGE_SIZE);
 
+	c->kind = kind;
+	c->relation = kind == CHANGE_MESSAGE ? NULL : &table;
 	c->next = next;
 	return c;
 }
@@ -76,16 +79,20 @@ static bool fake_decode(struct decoder *d, struct bytes msg, struct arena *a, st
 		out->commit_lsn = msg.data[0] == 'C' ? 100 : 101;
 		return true;
 	case 't':
+		*out = (struct event){ .kind = EVENT_CHANGE };
+		out->changes = change(a, CHANGE_TRUNCATE, change(a, CHANGE_TRUNCATE, NULL));
+		return true;
 	case 'i':
 	case 'm':
-		out->kind = EVENT_CHANGE;
-		out->changes = change(a, msg.data[0] == 't' ? change(a, NULL) : NULL);
+		*out = (struct event){ .kind = EVENT_CHANGE };
+		out->changes = change(a, msg.data[0] == 'i' ? CHANGE_INSERT : CHANGE_MESSAGE, NULL);
 		return true;
 	case 'x':
-		*out = (struct event){ .kind = EVENT_MESSAGE, .changes = change(a, NULL) };
+		*out = (struct event){ .kind = EVENT_MESSAGE,
+				       .changes = change(a, CHANGE_MESSAGE, NULL) };
 		return true;
 	case 'n':
-		change(a, NULL);
+		change(a, CHANGE_INSERT, NULL);
 		return true;
 	default:
 		return err_set(e, ERR_INPUT, "malformed");
@@ -105,12 +112,13 @@ static void text_transaction(struct buf *b, const struct transaction *t)
 		buf_puts(b, "first");
 		space = " ";
 	}
-	unsigned n = 0;
-	for (const struct change *c = t->changes; c; c = c->next, n++) {
+	unsigned rows_of_tables = 0;
+	for (const struct change *c = t->changes; c; c = c->next) {
 		buf_printf(b, "%s%u", space, c->sequence);
 		space = " ";
+		rows_of_tables += c->kind != CHANGE_MESSAGE;
 	}
-	assert_int_equal(n, t->nchanges);
+	assert_int_equal(rows_of_tables, t->nchanges);
 	assert_int_equal(t->xid, 7);
 	assert_true(t->commit_lsn == 100);
 	if (t->last)

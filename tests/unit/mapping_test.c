@@ -171,7 +171,8 @@ static void bytes_and_sizes_are_bounded(void **state)
 		"m.yaml:1:5: not UTF-8 text: control characters are not allowed; save the file as "
 		"UTF-8");
 	memset(big, 'x', len);
-	memcpy(big, "a: '", 4);
+	snprintf(big, len, "a: '");
+	big[4] = 'x';
 	big[len - 1] = '\'';
 	refused(big, len, "m.yaml:1:4: a text of 204795 bytes; the most is 64 kB");
 	free(big);

@@ -111,7 +111,7 @@ static void *produce(void *arg)
 	struct err end = ERR_INIT;
 
 	for (uint32_t i = 1; i <= COUNT; i++) {
-		struct transaction *t = make(i, i % 50 * 100);
+		struct transaction *t = make(i, (size_t)(i % 50) * 100);
 		while (!queue_push(q, t, i % 3 ? 1 : 0))
 			continue;
 	}
