@@ -161,7 +161,7 @@ static struct shape_column *read_columns(struct reader *r, struct arena *a, unsi
 	for (unsigned i = 0; i < n; i++) {
 		columns[i].identity = rd_u8(r) & 1;
 		columns[i].name = rd_cstr(r);
-		rd_u32(r); /* type */
+		columns[i].type = rd_u32(r);
 		rd_u32(r); /* modifier */
 	}
 	return columns;

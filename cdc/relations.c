@@ -20,7 +20,8 @@ static uint64_t shape_hash(const struct shape *s)
 
 	h = hash_bytes(h, s->name);
 	for (unsigned i = 0; i < s->ncolumns; i++)
-		h = hash_bytes(h ^ s->columns[i].identity, s->columns[i].name);
+		h = hash_bytes(h ^ s->columns[i].identity ^ (uint64_t)s->columns[i].type << 8,
+			       s->columns[i].name);
 	return h ^ h >> 32;
 }
 
@@ -38,6 +39,7 @@ static bool same_shape(const struct relation *rel, const struct shape *s)
 		return false;
 	for (unsigned i = 0; i < s->ncolumns; i++)
 		if (rel->columns[i].identity != s->columns[i].identity ||
+		    rel->columns[i].type != s->columns[i].type ||
 		    !same_text(rel->columns[i].name, s->columns[i].name))
 			return false;
 	return true;
@@ -98,6 +100,7 @@ static const struct relation *keep(struct arena *a, const struct shape *s)
 	for (unsigned i = 0; i < s->ncolumns; i++) {
 		struct bytes name = s->columns[i].name;
 		columns[i].name = arena_strndup(a, name.data, name.len);
+		columns[i].type = s->columns[i].type;
 		columns[i].identity = s->columns[i].identity;
 	}
 	rel->schema = arena_strndup(a, s->schema.data, s->schema.len);

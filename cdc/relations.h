@@ -17,6 +17,7 @@ enum { COLUMNS_MAX = 1664 }; /* PostgreSQL's MaxTupleAttributeNumber */
 
 struct shape_column {
 	struct bytes name;
+	uint32_t type;
 	bool identity;
 };
 

@@ -201,6 +201,18 @@ static unsigned column_find(const struct decoder *d, unsigned count, unsigned fr
 	return count;
 }
 
+/* check_columns() has seen a number; one that is no oid is no type. */
+static struct shape_column column_shape(const struct json_column *c, bool identity)
+{
+	uint32_t type = 0;
+
+	for (size_t i = 0; i < c->typeoid.text.len && c->typeoid.text.data[i] >= '0' &&
+			   c->typeoid.text.data[i] <= '9';
+	     i++)
+		type = type * 10 + (uint32_t)(c->typeoid.text.data[i] - '0');
+	return (struct shape_column){ c->name.text, type, identity };
+}
+
 /* Fills d->columns and d->sent; returns how many. */
 static unsigned merge(struct decoder *d, const struct json_message *m)
 {
@@ -208,14 +220,14 @@ static unsigned merge(struct decoder *d, const struct json_message *m)
 
 	reserve(d, count + m->identity.count);
 	for (unsigned i = 0; i < count; i++) {
-		d->columns[i] = (struct shape_column){ m->columns.items[i].name.text, false };
+		d->columns[i] = column_shape(&m->columns.items[i], false);
 		d->sent[i] = (struct sent){ &m->columns.items[i], NULL };
 	}
 	for (unsigned i = 0; i < m->identity.count; i++) {
 		const struct json_column *old = &m->identity.items[i];
 		at = column_find(d, count, at, old->name.text);
 		if (at == count) {
-			d->columns[count] = (struct shape_column){ old->name.text, true };
+			d->columns[count] = column_shape(old, true);
 			d->sent[count++] = (struct sent){ NULL, old };
 		} else if (d->sent[at].before) {
 			d->columns[count] = d->columns[at]; /* a name twice: refused later */

@@ -9,13 +9,12 @@
 
 #include <stdio.h>
 
-enum { POLL_MS = 50, DEAD_MS = 5000 };
+enum { POLL_MS = 50 };
 
 struct asking {
 	struct session session;
 	const char *kind, *argument;
 	int64_t id;
-	int64_t alive_ms; /* clock_ms() when the run was last seen */
 	int64_t until_ms; /* -1: no limit */
 };
 
@@ -51,51 +50,6 @@ static bool read_answer(struct asking *q, struct arena *scratch, bool *done, str
 	return *done || *e->text;
 }
 
-static bool run_is_gone(struct asking *q, struct err *e)
-{
-	bool running;
-
-	if (!status_running(q->session.target, q->session.migration->name, &running, e))
-		return true;
-	if (running)
-		q->alive_ms = clock_ms();
-	if (clock_ms() - q->alive_ms < DEAD_MS)
-		return false;
-	err_set(e, ERR_NONE, "%s: the run ended before it answered; start it again to see",
-		q->kind);
-	return true;
-}
-
-static int await(struct asking *q)
-{
-	struct arena scratch = ARENA_INIT;
-	struct err e = ERR_INIT;
-	bool done = false, ended = false;
-
-	while (!ended) {
-		ended = read_answer(q, &scratch, &done, &e) || run_is_gone(q, &e);
-		if (!ended && q->until_ms >= 0 && clock_ms() > q->until_ms)
-			ended = !err_set(&e, ERR_RETRY, "%s: no answer in time; it may still come",
-					 q->kind);
-		if (!ended)
-			clock_sleep_ms(POLL_MS);
-		arena_reset(&scratch);
-	}
-	arena_finish(&scratch);
-	return done ? EXIT_DONE : report_error(&e);
-}
-
-static int ask(struct asking *q)
-{
-	struct err e = ERR_INIT;
-
-	q->alive_ms = clock_ms();
-	if (!request_post(q->session.target, q->session.migration->name, q->kind, q->argument,
-			  &q->id, &e))
-		return report_error(&e);
-	return await(q);
-}
-
 /* --- without a run --- */
 
 static bool alone(struct asking *q, const struct ledger_migration *m, struct err *e)
@@ -125,12 +79,77 @@ static bool alone(struct asking *q, const struct ledger_migration *m, struct err
 		       q->kind, m->name);
 }
 
+/* *acted: no run holds the migration, so this process did it, or said why not. */
+static bool act_alone(struct asking *q, bool *acted, struct err *e)
+{
+	struct session *s = &q->session;
+	struct ledger_migration *m;
+	bool running;
+
+	*acted = false;
+	if (!status_running(s->target, s->migration->name, &running, e))
+		return false;
+	if (running || !ledger_lock(s->target, s->migration->name, acted, e) || !*acted)
+		return !*e->text;
+	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, e))
+		return false;
+	if (!m)
+		return err_set(e, ERR_CONFIG, "the target's ledger does not know migration %s",
+			       s->migration->name);
+	return alone(q, m, e);
+}
+
+/* --- by the run --- */
+
+static void give_up(struct asking *q, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	bool withdrawn = false;
+
+	request_withdraw(q->session.target, q->id, &withdrawn, &ignored);
+	err_set(e, ERR_RETRY, "%s: no answer in time; %s", q->kind,
+		withdrawn ? "the request is withdrawn"
+			  : "it is being worked on and may still succeed");
+}
+
+/* The run that was to answer may end first; what it left undone is then done here. */
+static bool stand_in(struct asking *q, bool *done, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	bool acted, withdrawn;
+
+	*done = act_alone(q, &acted, e) && acted;
+	if (acted)
+		request_withdraw(q->session.target, q->id, &withdrawn, &ignored);
+	return acted || *e->text;
+}
+
+static int await(struct asking *q)
+{
+	struct arena scratch = ARENA_INIT;
+	struct err e = ERR_INIT;
+	bool done = false, ended = false;
+
+	while (!ended) {
+		ended = read_answer(q, &scratch, &done, &e) || stand_in(q, &done, &e);
+		if (!ended && q->until_ms >= 0 && clock_ms() > q->until_ms) {
+			give_up(q, &e);
+			ended = true;
+		}
+		if (!ended)
+			clock_sleep_ms(POLL_MS);
+		arena_reset(&scratch);
+	}
+	arena_finish(&scratch);
+	return done ? EXIT_DONE : report_error(&e);
+}
+
 static int ask_or_act(struct asking *q)
 {
-	struct err e = ERR_INIT;
-	struct ledger_migration *m;
 	struct session *s = &q->session;
-	bool running, taken = false;
+	struct ledger_migration *m;
+	struct err e = ERR_INIT;
+	bool acted;
 
 	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, &e))
 		return report_error(&e);
@@ -139,13 +158,13 @@ static int ask_or_act(struct asking *q)
 			s->migration->name);
 		return report_error(&e);
 	}
-	if (!status_running(s->target, s->migration->name, &running, &e))
+	if (!act_alone(q, &acted, &e))
 		return report_error(&e);
-	if (!running && !ledger_lock(s->target, s->migration->name, &taken, &e))
+	if (acted)
+		return EXIT_DONE;
+	if (!request_post(s->target, m->name, q->kind, q->argument, &q->id, &e))
 		return report_error(&e);
-	if (!taken)
-		return ask(q);
-	return alone(q, m, &e) ? EXIT_DONE : report_error(&e);
+	return await(q);
 }
 
 static int request(const struct migration *m, const struct arguments *a, const char *kind,

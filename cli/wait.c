@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { POLL_MS = 100, DEAD_MS = 5000 };
+enum { POLL_MS = 100 };
 
 enum reached { NOT_YET, REACHED, NEVER };
 

@@ -14,9 +14,13 @@ static void map_columns(struct binding *b, struct arena *a)
 
 	b->place = arena_array(a, t->ncolumns, sizeof *b->place);
 	b->straight = b->relation->ncolumns == t->ncolumns;
+	b->retyped = -1;
 	for (unsigned i = 0; i < t->ncolumns; i++) {
 		b->place[i] = column_place(b->relation, t->columns[i].name);
 		b->straight = b->straight && b->place[i] == (int)i;
+		if (t->columns[i].read && b->place[i] >= 0 &&
+		    b->relation->columns[b->place[i]].type != t->columns[i].type_oid)
+			b->retyped = (int)i;
 	}
 }
 
@@ -53,6 +57,12 @@ bool binding_check(const struct binding *b, enum change_kind kind, const struct 
 {
 	const struct table_plan *t = b->table;
 
+	if (b->retyped >= 0)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "column \"%s\" of %s was %s when the migration began and has another "
+		    "type now; abort this migration and start one that fits the table",
+		    t->columns[b->retyped].name, t->label, t->columns[b->retyped].type);
 	for (unsigned i = 0; i < t->ncolumns; i++) {
 		const struct plan_column *c = &t->columns[i];
 		if (!c->read || after[i].kind != VALUE_UNCHANGED)

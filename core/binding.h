@@ -5,7 +5,7 @@
  *            a column that the relation does not list is VALUE_UNCHANGED.
  * Ownership  bindings live in the arena given; a row in plan order is borrowed as it is,
  *            any other is put in order in the arena.
- * Errors     ERR_CONFIG: the flow no longer fits the stream (column dropped or renamed).
+ * Errors     ERR_CONFIG: the flow no longer fits the stream (column dropped, renamed or retyped).
  */
 #ifndef PGCROSSFADE_CORE_BINDING_H
 #define PGCROSSFADE_CORE_BINDING_H
@@ -19,6 +19,7 @@ struct binding {
 	struct table_plan *table; /* NULL: the plan does not know this table */
 	bool straight;            /* same columns, same order */
 	int *place;               /* plan column -> relation column; -1: not listed */
+	int retyped;              /* plan column that is read and has another type; -1: none */
 	struct binding *next;
 };
 

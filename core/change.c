@@ -39,6 +39,7 @@ bool relation_equal(const struct relation *a, const struct relation *b)
 		return false;
 	for (unsigned i = 0; i < a->ncolumns; i++)
 		if (strcmp(a->columns[i].name, b->columns[i].name) != 0 ||
+		    a->columns[i].type != b->columns[i].type ||
 		    a->columns[i].identity != b->columns[i].identity)
 			return false;
 	return true;

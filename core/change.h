@@ -30,6 +30,7 @@ struct value {
 
 struct column {
 	const char *name;
+	uint32_t type; /* pg_type.oid at the source */
 	bool identity; /* part of the replica identity; wal2json does not say so of an insert */
 };
 

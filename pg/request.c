@@ -64,6 +64,21 @@ bool request_finish(struct pg *target, int64_t id, bool done, const char *messag
 	       err_wrap(e, "answer request");
 }
 
+bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err *e)
+{
+	char number[24];
+	const char *params[] = { number };
+	struct pg_result *r = NULL;
+
+	snprintf(number, sizeof number, "%" PRId64, id);
+	bool ok = pg_query(
+	    target, "DELETE FROM pgcrossfade.request WHERE id = $1::bigint AND state = 'waiting'",
+	    1, params, &r, e);
+	*withdrawn = ok && pg_affected(r) == 1;
+	pg_result_free(r);
+	return ok || err_wrap(e, "withdraw request");
+}
+
 bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
 		    struct err *e)
 {

@@ -23,6 +23,9 @@ bool request_take(struct pg *target, const char *migration, struct arena *a, str
 		  struct err *e);
 bool request_finish(struct pg *target, int64_t id, bool done, const char *message, struct err *e);
 
+/* Takes back one that nobody has taken yet, so that no later run does it unawares. */
+bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err *e);
+
 /* Those a killed run left running get this outcome. */
 bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
 		    struct err *e);

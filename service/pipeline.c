@@ -3,6 +3,7 @@
 #include "cdc/receiver.h"
 #include "core/log.h"
 #include "pg/progress.h"
+#include "pg/slot.h"
 #include "sink/apply.h"
 #include "snapshot/judge.h"
 
@@ -78,6 +79,27 @@ static bool start_receiver(struct pipeline *p, struct err *e)
 	table_list(s->plan, &p->arena, &o.decoder);
 	publication_list(s, &p->arena, &o.decoder);
 	return receiver_start(&o, &p->receiver, e) || err_wrap(e, "stream from slot %s", s->slot);
+}
+
+/* Waiting does not bring back WAL that is gone. */
+static bool check_slot(struct session *s, struct err *e)
+{
+	struct slot_status status;
+
+	if (!slot_lookup(s->source, s->slot, &s->arena, &status, e))
+		return false;
+	if (!status.exists)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "replication slot %s is gone from the source, and with it the changes not "
+		    "applied yet; abort and start again",
+		    s->slot);
+	if (status.lost)
+		return err_set(e, ERR_CONFIG,
+			       "replication slot %s has lost WAL that it still needed "
+			       "(max_slot_wal_keep_size); abort and start again",
+			       s->slot);
+	return true;
 }
 
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)

@@ -49,15 +49,7 @@ static bool make_slot(struct run *r, struct err *e)
 
 static bool ensure_slot(struct run *r, const struct ledger_migration *m, struct err *e)
 {
-	struct slot_status status;
-
-	if (!m->slot_lsn)
-		return make_slot(r, e);
-	if (!slot_lookup(r->session.source, r->session.slot, &r->session.arena, &status, e))
-		return false;
-	return status.exists ||
-	       err_set(e, ERR_CONFIG, "replication slot %s is gone; abort and start again",
-		       r->session.slot);
+	return m->slot_lsn || make_slot(r, e);
 }
 
 static bool ensure_progress(struct run *r, const struct ledger_migration *m, struct err *e)

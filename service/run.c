@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { LOCK_WAIT_MS = 30000, FIRST_BACKOFF_MS = 250, MAX_BACKOFF_MS = 15000 };
+enum { LOCK_WAIT_MS = 10000, FIRST_BACKOFF_MS = 250, MAX_BACKOFF_MS = 15000 };
 
 static enum outcome complete_step(struct run *r, struct err *e)
 {
@@ -146,8 +146,12 @@ static bool come_up(struct run *r, struct err *e)
 		return true; /* the old names may mean other tables by now: no plan */
 	if (!compile(r, e) || !session_identity(s, &id, e) || (m && !check_identity(m, &id, e)))
 		return false;
+	if (!m && r->registered)
+		return err_set(e, ERR_CONFIG, "migration %s was aborted meanwhile",
+			       r->migration->name);
 	if (!m)
 		r->phase = PH_PREPARE;
+	r->registered = true;
 	return (m || (ledger_create(s->target, e) && register_migration(r, &id, e))) &&
 	       ledger_set_error(s->target, r->migration->name, NULL, e);
 }

@@ -45,6 +45,7 @@ struct run {
 	const volatile sig_atomic_t *stop;
 	enum phase phase; /* run_advance() is its only writer */
 	struct session session;
+	bool registered; /* the ledger has had the migration since this process runs */
 	struct copying copying;
 	struct pipeline *pipeline;
 	lsn_t exact_lsn; /* handed from one pipeline to the next */

@@ -2,6 +2,7 @@
 
 #include "pg/conn.h"
 #include "pg/quote.h"
+#include "transform/sqlname.h"
 
 /* --- the two tables --- */
 
@@ -173,6 +174,26 @@ bool check_outputs(struct check *c, struct flow *f, struct err *e)
 
 /* --- key --- */
 
+static void unknown_key(struct check *c, const struct flow *f, const char *name)
+{
+	const char **names = arena_array(c->arena, f->query->noutputs, sizeof(void *));
+
+	for (unsigned i = 0; i < f->query->noutputs; i++)
+		names[i] = f->query->outputs[i].name;
+	const char *near = nearest_name(name, names, f->query->noutputs);
+	if (near)
+		check_fail_at(c, f->subject, f->def->key_place,
+			      "key column \"%s\" is not among the SELECT's outputs; did you mean "
+			      "\"%s\"?",
+			      name, near);
+	else
+		check_fail_at(
+		    c, f->subject, f->def->key_place,
+		    "key column \"%s\" is not among the SELECT's outputs; add it, or name "
+		    "the key by outputs",
+		    name);
+}
+
 static bool find_key(struct check *c, struct flow *f)
 {
 	unsigned *key = arena_array(c->arena, f->def->key.count, sizeof *key);
@@ -183,11 +204,7 @@ static bool find_key(struct check *c, struct flow *f)
 		if (key[i] < f->query->noutputs)
 			continue;
 		ok = false;
-		check_fail_at(
-		    c, f->subject, f->def->key_place,
-		    "key column \"%s\" is not among the SELECT's outputs; add it, or name "
-		    "the key by outputs",
-		    f->def->key.names[i]);
+		unknown_key(c, f, f->def->key.names[i]);
 	}
 	f->key = key;
 	return ok;

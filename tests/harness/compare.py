@@ -5,7 +5,8 @@ import tempfile
 from .processes import Failed
 
 PINNED = ("-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex"
-          " -c extra_float_digits=3 -c client_encoding=UTF8")
+          " -c extra_float_digits=3 -c client_encoding=UTF8 -c array_nulls=on"
+          " -c standard_conforming_strings=on")
 SHOWN = 5
 
 

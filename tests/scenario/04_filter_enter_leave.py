@@ -5,9 +5,9 @@ from harness.writers import Table
 
 OLD = """
 CREATE TABLE public.orders (
-    id int PRIMARY KEY, state text, deleted_at timestamp, amount int, note text);
+    id int PRIMARY KEY, state "char", deleted_at timestamp, amount int, note text);
 INSERT INTO public.orders
-SELECT i, CASE i % 3 WHEN 0 THEN 'open' WHEN 1 THEN 'paid' END,
+SELECT i, CASE i % 3 WHEN 0 THEN 'o' WHEN 1 THEN 'p' END,
        CASE WHEN i % 5 = 0 THEN timestamp '2024-01-01' END, i, repeat('note ', i % 20)
 FROM generate_series(1, 30000) i;
 """
@@ -21,12 +21,12 @@ CREATE TABLE app.paid_order (order_id bigint PRIMARY KEY, amount int, note text)
 FLOWS = [Flow("public.orders", "app.paid_order", key=("order_id",), select="""
     SELECT id::bigint AS order_id, amount, note
     FROM old
-    WHERE deleted_at IS NULL AND state = 'paid'
+    WHERE deleted_at IS NULL AND state = 'p'
 """)]
 
 ORDERS = Table(
     "public.orders", {"id": values.up_to(2000)},
-    {"state": values.one_of("open", "paid", None), "amount": values.small,
+    {"state": values.one_of("o", "p", None), "amount": values.small,
      "deleted_at": values.maybe(values.timestamp, 0.6), "note": values.text})
 
 

@@ -17,7 +17,7 @@ CREATE TABLE "app's"."Order" (
     "ID" bigint PRIMARY KEY, "from" text, "the ""name""" text, "Year 1" int, "$1" text);
 '''
 
-FLOWS = [Flow('"Alte Daten"."Kunde.1"', '"app\'s"."Order"', key=("ID",), select='''
+FLOWS = [Flow('"Alte Daten"."Kunde.1"', '"app\'s"."Order"', key=('"ID"',), select='''
     SELECT "Kunden-Nr"::bigint AS "ID", "select" AS "from", "Groß ""Name""" AS "the ""name""",
            "new" AS "Year 1", "it's" || ' $2 ''quoted'' %' AS "$1"
     FROM old

@@ -11,6 +11,7 @@ CREATE SCHEMA v2 AUTHORIZATION web;
 ALTER ROLE web SET search_path = v1;
 CREATE TABLE v1.product (id int PRIMARY KEY, name text);
 CREATE TABLE v2.product (id bigint PRIMARY KEY, name text);
+GRANT SELECT ON v1.product, v2.product TO web;
 INSERT INTO v1.product SELECT i, 'p' || i FROM generate_series(1, 1000) i;
 """
 

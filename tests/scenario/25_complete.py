@@ -5,6 +5,7 @@ from harness.processes import Failed
 
 OLD = """
 CREATE TABLE public.pair (id int PRIMARY KEY, a text, b text);
+ALTER TABLE public.pair REPLICA IDENTITY FULL;
 INSERT INTO public.pair SELECT i, 'a', 'b' FROM generate_series(1, 500) i;
 """
 

@@ -72,7 +72,7 @@ def scenario(s):
     migration.wait_for("lag-zero")
     migration.command("cutover")
     until(lambda: lines_of(said)[-2:] == ["before_cutover", "after_cutover"], "after_cutover")
-    until_notified(listener, "cutover", "switched")
+    until_notified(listener, "before-cutover", "after-cutover")
     if not any("demo" in payload for payload in notified(listener)):
         raise Failed(f"no NOTIFY names the migration: {notified(listener)}")
     listener.close()

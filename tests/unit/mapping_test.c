@@ -128,7 +128,7 @@ static const struct {
 	  "m.yaml:5:11: from: '\"a.b': a quote is not closed" },
 	{ HEAD "flows:\n  - from: a.\n    to: b.c\n    select: SELECT 1\n",
 	  "m.yaml:5:11: from: 'a.': a part of the name is empty" },
-	{ HEAD "flows:\n  - {from: a.b, to: c.d, key: [k, K], select: x}\n",
+	{ HEAD "flows:\n  - {from: a.b, to: c.d, key: [k, '\"k\"'], select: x}\n",
 	  "m.yaml:5:31: key: 'k' stands twice; remove one" },
 	{ HEAD "flows:\n  - {from: a.b, to: c.d, insert_only: yes, select: x}\n",
 	  "m.yaml:5:39: insert_only: want true or false, got 'yes'" },
@@ -244,12 +244,12 @@ static void everything_is_read(void **state)
 	    "cutover: {max_lag: 1kB, max_pause: 2min}\nhooks: {on_error: 'echo x'}\n"
 	    "switch:\n  rename: [{table: public.a, to: public.b}, {table: app.a, to: public.a}]\n"
 	    "  search_path:\n    - {role: web, path: [app, public]}\n  target_sql: SELECT 1\n"
-	    "flows:\n  - from: 'public.\"Odd.Name\"'\n    to: app.x\n    key: [id, '\"K\"']\n"
+	    "flows:\n  - from: 'Public.\"Odd.Name\"'\n    to: app.x\n    key: [id, '\"K\"']\n"
 	    "    insert_only: true\n    select: SELECT 1\n");
 
 	(void)state;
 	assert_string_equal(m->decoder, "wal2json");
-	assert_string_equal(m->search_path.names[0], "app");
+	assert_string_equal(m->search_path.names[0], "App");
 	assert_string_equal(m->search_path.names[1], "Odd \"x");
 	assert_int_equal(m->jobs, 8);
 	assert_int_equal(m->cutover.max_lag, 1024);
@@ -262,6 +262,7 @@ static void everything_is_read(void **state)
 	assert_string_equal(m->switch_to.search_paths[0].path.names[1], "public");
 	assert_string_equal(m->switch_to.target_sql, "SELECT 1");
 	assert_null(m->switch_to.source_sql);
+	assert_string_equal(m->flows[0].from.schema, "public");
 	assert_string_equal(m->flows[0].from.name, "Odd.Name");
 	assert_string_equal(m->flows[0].key.names[1], "K");
 	assert_true(m->flows[0].insert_only);
