@@ -5,6 +5,7 @@
 #include "pg/freeze.h"
 #include "service/ending.h"
 #include "service/steps.h"
+#include "snapshot/definitions.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -168,12 +169,28 @@ enum outcome cutover_step(struct run *r, struct err *e)
 	return after_failure(r, e);
 }
 
+/* Clients use the new tables already: a lock on them must not make them wait long. */
+static bool settle_definitions(struct run *r, struct err *e)
+{
+	struct pg *target = r->session.target;
+	bool ok = pg_exec(target, "SET lock_timeout = '200ms'", e) &&
+		  definitions_settle(r->migration->name, target, e);
+	r->settled = ok;
+	bool later = !ok && e->kind == ERR_RETRY && !pg_lost(target);
+
+	if (later)
+		err_clear(e);
+	return (ok || later) && pg_exec(target, "SET lock_timeout = 0", e);
+}
+
 /* The slot would only hold WAL back: there is nothing left to follow. */
 enum outcome switched_step(struct run *r, struct err *e)
 {
 	if (!r->stream_dropped && !ending_drop_stream(&r->session, e))
 		return STEP_FAILED;
 	r->stream_dropped = true;
+	if (!r->settled && !settle_definitions(r, e))
+		return STEP_FAILED;
 	clock_sleep_ms(WAIT_MS);
 	return STEP_AGAIN;
 }

@@ -108,6 +108,7 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 
 	p->session = s;
 	bool ok =
+	    check_slot(s, e) &&
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
 	    load_progress(p, e) && judge_create(s->plan, p->target, &p->judge, e) &&
 	    applier_create(p->target, s->plan, p->progress, exact_lsn, &p->applier, e) &&

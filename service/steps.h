@@ -52,6 +52,7 @@ struct run {
 	bool restored;   /* definitions are back */
 	bool lag_zero_told;
 	bool stream_dropped; /* slot and publications are gone, after the switch */
+	bool settled; /* foreign keys are as they were before the migration, after the switch */
 	struct cutting cutting;
 	int64_t next_beat_ms, next_poll_ms;
 	lsn_t source_lsn; /* the source's insert position at the last beat */

@@ -94,7 +94,7 @@ void applier_destroy(struct applier *a)
 static bool send_begin(struct applier *a, struct pipe *pipe, struct err *e)
 {
 	return pipe_send(pipe, "BEGIN", e) && pipe_send(pipe, a->mark, e) &&
-	       (!a->plan->deferrable || pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e));
+	       pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e);
 }
 
 static struct progress_step step_to(const struct applier *a, const struct transaction *list)
@@ -220,7 +220,7 @@ static bool end_exact(struct applier *a, const struct transaction *t, const stru
 static bool begin_exact(struct applier *a, struct err *e)
 {
 	return pg_begin(a->pg, e) && pg_exec(a->pg, a->mark, e) &&
-	       (!a->plan->deferrable || pg_exec(a->pg, "SET CONSTRAINTS ALL DEFERRED", e));
+	       pg_exec(a->pg, "SET CONSTRAINTS ALL DEFERRED", e);
 }
 
 static bool apply_exact(struct applier *a, const struct transaction *list, struct err *e)

@@ -12,7 +12,7 @@ static const char list_sql[] =
     "       format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', c.conrelid::regclass, c.conname,"
     "              pg_get_constraintdef(c.oid), CASE WHEN c.convalidated THEN ' NOT VALID' END),"
     "       format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname),"
-    "       c.convalidated, 1 AS turn"
+    "       c.convalidated, NOT c.condeferrable, 1 AS turn"
     "  FROM pg_constraint c"
     " WHERE c.contype = 'f' AND c.conparentid = 0 AND c.conrelid = $1::regclass "
     "UNION ALL "
@@ -20,7 +20,7 @@ static const char list_sql[] =
     "       format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname,"
     "              pg_get_constraintdef(c.oid)),"
     "       format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname),"
-    "       false, 2"
+    "       false, false, 2"
     "  FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid"
     " WHERE c.contype IN ('u', 'x') AND c.conrelid = $1::regclass AND NOT i.indisreplident"
     "   AND (c.condeferrable OR $2::text[] IS NULL OR NOT ("
@@ -29,7 +29,7 @@ static const char list_sql[] =
     "     = (SELECT array_agg(k ORDER BY k) FROM unnest($2::text[]) k)) "
     "UNION ALL "
     "SELECT 'unique', i.indrelid::regclass::text, x.relname::text, pg_get_indexdef(x.oid),"
-    "       format('DROP INDEX %s', x.oid::regclass), false, 2"
+    "       format('DROP INDEX %s', x.oid::regclass), false, false, 2"
     "  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
     " WHERE i.indisunique AND i.indisvalid AND NOT i.indisreplident"
     "   AND i.indrelid = $1::regclass"
@@ -41,34 +41,60 @@ static const char list_sql[] =
     "     = (SELECT array_agg(k ORDER BY k) FROM unnest($2::text[]) k))"
     ") d ORDER BY turn";
 
-static const char *validate_sql(struct arena *a, const char *table, const char *drop)
+/* Another ALTER TABLE of the same constraint. */
+static const char *alter_sql(struct arena *a, const struct ledger_definition *d, const char *verb,
+			     const char *then)
 {
-	const char *name = strstr(drop, " DROP CONSTRAINT ");
+	const char *drop = " DROP CONSTRAINT ";
+	const char *name = strstr(d->drop, drop);
 
-	return arena_printf(a, "ALTER TABLE %s VALIDATE CONSTRAINT %s", table,
-			    name ? name + strlen(" DROP CONSTRAINT ") : "");
+	return arena_printf(a, "ALTER TABLE %s %s CONSTRAINT %s%s", d->table, verb,
+			    name ? name + strlen(drop) : "", then);
+}
+
+static bool save_as(const struct plan *plan, struct pg *target, const struct ledger_definition *d,
+		    const char *kind, const char *create, struct err *e)
+{
+	struct ledger_definition other = *d;
+
+	other.kind = kind;
+	other.create = create;
+	return ledger_add_definition(target, plan->migration, &other, e);
+}
+
+/* Made again without a look at the rows, and deferrable while the stream runs. */
+static bool save_foreign_key(const struct plan *plan, struct pg *target,
+			     const struct ledger_definition *d, bool validate, bool settle,
+			     struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+	const char *create = arena_printf(&scratch, "%s; %s", d->create,
+					  alter_sql(&scratch, d, "ALTER", " DEFERRABLE"));
+	bool ok = save_as(plan, target, d, d->kind, settle ? create : d->create, e) &&
+		  (!validate || save_as(plan, target, d, "validate",
+					alter_sql(&scratch, d, "VALIDATE", ""), e)) &&
+		  (!settle || save_as(plan, target, d, "settle",
+				      alter_sql(&scratch, d, "ALTER", " NOT DEFERRABLE"), e));
+
+	arena_finish(&scratch);
+	return ok;
 }
 
 static bool put_away_one(const struct plan *plan, struct pg *target, const struct pg_result *r,
 			 unsigned row, struct err *e)
 {
-	struct arena scratch = ARENA_INIT;
 	struct ledger_definition d = { .kind = pg_text(r, row, 0),
 				       .table = pg_text(r, row, 1),
 				       .name = pg_text(r, row, 2),
 				       .create = pg_text(r, row, 3),
 				       .drop = pg_text(r, row, 4) };
-	struct ledger_definition validate = d;
-	bool ok = ledger_add_definition(target, plan->migration, &d, e);
+	bool saved =
+	    strcmp(d.kind, "foreign key") == 0
+		? save_foreign_key(plan, target, &d, pg_bool(r, row, 5), pg_bool(r, row, 6), e)
+		: ledger_add_definition(target, plan->migration, &d, e);
 
-	if (ok && pg_bool(r, row, 5)) {
-		validate.kind = "validate";
-		validate.create = validate_sql(&scratch, d.table, d.drop);
-		ok = ledger_add_definition(target, plan->migration, &validate, e);
-	}
-	ok = ok && (pg_exec(target, d.drop, e) || err_wrap(e, "drop %s of %s", d.name, d.table));
-	arena_finish(&scratch);
-	return ok;
+	return saved &&
+	       (pg_exec(target, d.drop, e) || err_wrap(e, "drop %s of %s", d.name, d.table));
 }
 
 static bool put_away_target(const struct plan *plan, const struct flow_plan *f, struct pg *target,
@@ -112,20 +138,33 @@ static bool restore_one(const char *migration, const struct ledger_definition *d
 	return true;
 }
 
-/* A foreign key may refer to a unique constraint that is away too. */
-static const char *const turns[] = { "unique", "foreign key", "validate" };
-
-bool definitions_restore(const char *migration, struct pg *target, struct err *e)
+static bool restore_kinds(const char *migration, const char *const *kinds, size_t nkinds,
+			  struct pg *target, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
 	struct ledger_definition *all;
 	unsigned count = 0;
 	bool ok = ledger_definitions(target, migration, &scratch, &all, &count, e);
 
-	for (size_t turn = 0; ok && turn < sizeof turns / sizeof *turns; turn++)
+	for (size_t kind = 0; ok && kind < nkinds; kind++)
 		for (unsigned i = 0; ok && i < count; i++)
-			if (strcmp(all[i].kind, turns[turn]) == 0)
+			if (strcmp(all[i].kind, kinds[kind]) == 0)
 				ok = restore_one(migration, &all[i], target, e);
 	arena_finish(&scratch);
 	return ok;
+}
+
+bool definitions_restore(const char *migration, struct pg *target, struct err *e)
+{
+	/* a foreign key may refer to a unique constraint that is away too */
+	static const char *const kinds[] = { "unique", "foreign key", "validate" };
+
+	return restore_kinds(migration, kinds, sizeof kinds / sizeof *kinds, target, e);
+}
+
+bool definitions_settle(const char *migration, struct pg *target, struct err *e)
+{
+	static const char *const kinds[] = { "settle" };
+
+	return restore_kinds(migration, kinds, 1, target, e);
 }

@@ -7,6 +7,9 @@
  * the flow's key, are saved in the ledger and dropped in one transaction, and come back
  * past that point, each in one transaction with its ledger row: a crash loses none.
  *
+ * While the stream runs foreign keys are deferrable: sets of rows, and a cascade at the
+ * source, have another order than the checks, and only the commit must satisfy them.
+ *
  * Errors     ERR_DATA: the data do not satisfy a constraint; ERR_CONFIG: not the owner.
  */
 #ifndef PGCROSSFADE_SNAPSHOT_DEFINITIONS_H
@@ -21,5 +24,8 @@ bool definitions_put_away(const struct plan *plan, struct pg *target, struct err
 
 /* All that are still away, unique ones first. */
 bool definitions_restore(const char *migration, struct pg *target, struct err *e);
+
+/* After the last batch: foreign keys are no more deferrable than they were at first. */
+bool definitions_settle(const char *migration, struct pg *target, struct err *e);
 
 #endif

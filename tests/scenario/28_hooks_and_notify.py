@@ -69,6 +69,7 @@ def scenario(s):
     s.source.run("UPDATE public.a SET n = 1 WHERE id = 1")
     s.target.run("ALTER TABLE app.a DROP CONSTRAINT a_n_check")
     migration.start()
+    until(lambda: migration.status()["running"], "run is back")  # or wait sees the old error
     migration.wait_for("lag-zero")
     migration.command("cutover")
     until(lambda: lines_of(said)[-2:] == ["before_cutover", "after_cutover"], "after_cutover")

@@ -205,9 +205,9 @@ static void err_wrap_keeps_within_its_text(void **state)
 
 static void relations_compare_by_shape(void **state)
 {
-	static const struct column ab[] = { { "a", true }, { "b", false } };
-	static const struct column aB[] = { { "a", true }, { "b", true } };
-	static const struct column ba[] = { { "b", false }, { "a", true } };
+	static const struct column ab[] = { { "a", 23, true }, { "b", 25, false } };
+	static const struct column aB[] = { { "a", 23, true }, { "b", 25, true } };
+	static const struct column ba[] = { { "b", 25, false }, { "a", 23, true } };
 	struct relation one = { "s", "t", 2, ab }, other = { "s", "t", 2, ab };
 
 	(void)state;
