@@ -222,6 +222,10 @@ static enum fold_result fold_change(struct fold *f, const struct binding *b, con
 		if (!binding_check(b, c->kind, after, e))
 			return FOLD_FAILED;
 	}
+	if (!before && !after) {
+		err_set(e, ERR_INPUT, "a change of %s without any row", b->table->label);
+		return FOLD_FAILED;
+	}
 	if (t->table->nkey == 0)
 		return fold_nameless(f, t, after);
 	if ((before && !has_key(t->table, before)) || (after && !has_key(t->table, after)))

@@ -10,14 +10,15 @@ static const struct {
 	size_t statement; /* offset in struct flow_plan */
 	bool removes;
 	bool reads_before; /* all parameters; OP_MOVE: the first nkey_reads */
+	bool keeps;        /* has flags for values that were not sent, or does not write them */
 } ops[OP_COUNT] = {
-	[OP_REMOVE] = { "remove", offsetof(struct flow_plan, remove), true, true },
-	[OP_LEAVE] = { "leave", offsetof(struct flow_plan, leave), true, false },
-	[OP_CLEAR] = { "clear", offsetof(struct flow_plan, clear), true, false },
-	[OP_INSERT] = { "insert", offsetof(struct flow_plan, insert), false, false },
-	[OP_UPSERT] = { "upsert", offsetof(struct flow_plan, upsert), false, false },
-	[OP_UPDATE] = { "update", offsetof(struct flow_plan, update), false, false },
-	[OP_MOVE] = { "move", offsetof(struct flow_plan, move), false, false },
+	[OP_REMOVE] = { "remove", offsetof(struct flow_plan, remove), true, true, false },
+	[OP_LEAVE] = { "leave", offsetof(struct flow_plan, leave), true, false, true },
+	[OP_CLEAR] = { "clear", offsetof(struct flow_plan, clear), true, false, false },
+	[OP_INSERT] = { "insert", offsetof(struct flow_plan, insert), false, false, false },
+	[OP_UPSERT] = { "upsert", offsetof(struct flow_plan, upsert), false, false, false },
+	[OP_UPDATE] = { "update", offsetof(struct flow_plan, update), false, false, true },
+	[OP_MOVE] = { "move", offsetof(struct flow_plan, move), false, false, true },
 };
 
 const struct statement *op_statement(const struct flow_plan *flow, enum op op)
@@ -52,14 +53,22 @@ static void need_params(struct op_params *p, unsigned count)
 		p->bufs[p->count++] = (struct buf)BUF_INIT;
 }
 
-static bool put_value(struct buf *b, const struct param *p, const struct value *v, struct err *e)
+/* A value that was not sent is NULL beside its keep flag; elsewhere it would be lost. */
+static bool put_value(struct buf *b, enum op op, const struct param *p, const struct value *v,
+		      struct err *e)
 {
 	if (p->kind == PARAM_KEEP)
 		array_bool(b, v->kind == VALUE_UNCHANGED);
 	else if (v->kind == VALUE_TEXT)
 		return array_text(b, p->wire, v->text, e);
-	else
+	else if (v->kind == VALUE_NULL || ops[op].keeps)
 		array_null(b);
+	else
+		return err_set(
+		    e, ERR_CONFIG,
+		    "a long value that did not change was not sent with a row whose key "
+		    "moved, and the row cannot be moved in place; abort, set REPLICA IDENTITY "
+		    "FULL on the old table and start again");
 	return true;
 }
 
@@ -89,7 +98,7 @@ bool op_send(struct pipe *pipe, const struct flow_plan *flow, enum op op, const 
 		array_begin(b, s->params[i].wire, nrows);
 		for (unsigned r = 0; ok && r < nrows; r++) {
 			const struct value *row = before ? rows[r].before : rows[r].after;
-			ok = put_value(b, &s->params[i], &row[s->params[i].column], e);
+			ok = put_value(b, op, &s->params[i], &row[s->params[i].column], e);
 		}
 		arrays[i] = buf_bytes(b);
 	}

@@ -285,8 +285,8 @@ static bool filter_by_chunk(struct judge *j, struct transaction *t, struct table
 {
 	struct docket d = { .table = table };
 	bool ok = fill_docket(j, t, &d, e) &&
-		  (d.count == 0 || docket_judge(j, &d, t->commit_lsn, e)) &&
-		  apply_verdicts(j, t, &d, e);
+		  (d.count == 0 ||
+		   (docket_judge(j, &d, t->commit_lsn, e) && apply_verdicts(j, t, &d, e)));
 
 	free(d.rows);
 	free(d.apply);

@@ -24,6 +24,14 @@ bool flow_in_key(const struct flow *f, unsigned output)
 	return false;
 }
 
+bool flow_key_fixed(const struct flow *f)
+{
+	for (unsigned i = 0; i < f->def->key.count; i++)
+		if (flow_target(f, f->key[i])->identity == 'a')
+			return true;
+	return false;
+}
+
 const struct catalog_column *flow_target(const struct flow *f, unsigned output)
 {
 	return &f->to->columns[f->columns[output]];

@@ -39,6 +39,9 @@ unsigned flow_kept_column(const struct flow *f, unsigned output);
 /* Is the output part of the key? */
 bool flow_in_key(const struct flow *f, unsigned output);
 
+/* Is part of the key GENERATED ALWAYS, so that an UPDATE cannot set it? */
+bool flow_key_fixed(const struct flow *f);
+
 /* The target column of an output. */
 const struct catalog_column *flow_target(const struct flow *f, unsigned output);
 

@@ -452,7 +452,8 @@ void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out)
 		make_leave(a, f, out);
 	if (keyed && f->keeps) {
 		make_update(a, f, out);
-		make_move(a, f, out);
+		if (!flow_key_fixed(f))
+			make_move(a, f, out);
 	}
 }
 

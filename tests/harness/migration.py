@@ -89,8 +89,9 @@ class Migration:
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            processes.kill9(process)
-            raise Failed(f"{' '.join(process.args[4:])}: no answer in {seconds} s") from None
+            process.kill()
+            said = "".join(process.communicate())
+            raise Failed(f"{' '.join(process.args[4:])}: no answer in {seconds} s\n{said}") from None
         outcome = Outcome(process.returncode, out, err)
         complaint = SANITIZER.search(outcome.text)
         wrong = expect is not None and outcome.code != expect

@@ -55,6 +55,7 @@ def scenario(s):
                       " WHERE application_name LIKE 'pgcrossfade%'"):
         raise Failed("connections outlive the run")
     migration.start()
+    migration.wait_for("lag-zero")
     second_run_is_refused(migration)
     drain(migration)
     must_equal(migration)
