@@ -222,19 +222,18 @@ static enum fold_result fold_change(struct fold *f, const struct binding *b, con
 		if (!binding_check(b, c->kind, after, e))
 			return FOLD_FAILED;
 	}
-	if (!before && !after) {
-		err_set(e, ERR_INPUT, "a change of %s without any row", b->table->label);
-		return FOLD_FAILED;
-	}
 	if (t->table->nkey == 0)
 		return fold_nameless(f, t, after);
 	if ((before && !has_key(t->table, before)) || (after && !has_key(t->table, after)))
 		return FOLD_NEEDS_ORDER;
-	if (c->kind == CHANGE_INSERT)
+	if (after && c->kind == CHANGE_INSERT)
 		return fold_insert(f, t, after);
-	if (c->kind == CHANGE_UPDATE)
+	if (after)
 		return fold_update(f, t, before, after);
-	return fold_delete(f, t, before);
+	if (before)
+		return fold_delete(f, t, before);
+	err_set(e, ERR_INPUT, "a change of %s without any row", b->table->label);
+	return FOLD_FAILED;
 }
 
 enum fold_result fold_add(struct fold *f, struct bindings *bindings, const struct transaction *t,
