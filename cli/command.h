@@ -46,6 +46,9 @@ int cutover_command(const struct migration *m, const struct arguments *a);
 int complete_command(const struct migration *m, const struct arguments *a);
 int abort_command(const struct migration *m, const struct arguments *a);
 
+/* The keys of the migration file, from their tables, as docs/migration-file.md has them. */
+void print_reference(void);
+
 /* Says "pgcrossfade: text" on standard error and gives the exit code of that kind. */
 int report_error(const struct err *e);
 

@@ -36,7 +36,7 @@ static void print_help(FILE *to)
 	fputs("pgcrossfade moves live PostgreSQL tables to a new schema without downtime.\n\n", to);
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(to, "  pgcrossfade %s FILE %s\n      %s\n", c->name, c->usage, c->help);
-	fputs("\nFILE is the migration file, see README.md.\n\n"
+	fputs("\nFILE is the migration file; pgcrossfade help file lists its keys.\n\n"
 	      "exit code: 0 done, 1 bad outcome, 2 refused (command line, file, set-up),\n"
 	      "           3 check failed, 4 the target refuses a row, 5 unreachable or timed out\n",
 	      to);
@@ -120,6 +120,10 @@ int main(int argc, char **argv)
 {
 	if (argc < 2)
 		return usage_error("what to do?", "");
+	if (argc == 3 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "file") == 0) {
+		print_reference();
+		return EXIT_DONE;
+	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_help(stdout);
 		return EXIT_DONE;

@@ -91,7 +91,8 @@ bool ledger_drop_chunks(struct pg *target, const char *migration, const char *re
 
 struct ledger_definition {
 	const char *table, *name;
-	const char *kind;   /* unique, foreign key, or validate: a foreign key that is back */
+	const char
+	    *kind; /* index, key, unique, foreign key; of one that is back: validate, settle */
 	const char *create; /* SQL that makes it again */
 	const char *drop;   /* SQL that drops it */
 };
@@ -100,6 +101,8 @@ bool ledger_add_definition(struct pg *target, const char *migration,
 			   const struct ledger_definition *d, struct err *e);
 bool ledger_definitions(struct pg *target, const char *migration, struct arena *a,
 			struct ledger_definition **out, unsigned *count, struct err *e);
+/* Is the unique index of this table's flow key away? False too when there is no ledger. */
+bool ledger_key_away(struct pg *target, uint32_t table_oid, bool *away, struct err *e);
 bool ledger_drop_definition(struct pg *target, const char *migration,
 			    const struct ledger_definition *d, struct err *e);
 

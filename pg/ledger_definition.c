@@ -1,5 +1,8 @@
 #include "pg/ledger.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 bool ledger_add_definition(struct pg *target, const char *migration,
 			   const struct ledger_definition *d, struct err *e)
 {
@@ -47,4 +50,26 @@ bool ledger_drop_definition(struct pg *target, const char *migration,
 			"AND table_name = $2 AND name = $3 AND kind = $4",
 			4, params, NULL, e) ||
 	       err_wrap(e, "forget the definition of %s on %s", d->name, d->table);
+}
+
+bool ledger_key_away(struct pg *target, uint32_t table_oid, bool *away, struct err *e)
+{
+	char oid[16];
+	const char *params[] = { oid };
+	struct pg_result *r = NULL;
+	bool exists;
+
+	*away = false;
+	if (!ledger_exists(target, &exists, e))
+		return false;
+	if (!exists)
+		return true;
+	snprintf(oid, sizeof oid, "%" PRIu32, table_oid);
+	bool ok = pg_query_row(target,
+			       "SELECT EXISTS (SELECT FROM pgcrossfade.definition "
+			       "WHERE kind = 'key' AND to_regclass(table_name) = $1::oid)",
+			       1, params, &r, e);
+	*away = ok && pg_bool(r, 0, 0);
+	pg_result_free(r);
+	return ok;
 }

@@ -18,7 +18,9 @@ static const char *activity(struct run *r)
 {
 	switch (r->phase) {
 	case PH_COPY:
-		return r->copying.copier ? "copying" : "opening a snapshot";
+		return r->copying.builder  ? "building indexes"
+		       : r->copying.copier ? "copying"
+					   : "opening a snapshot";
 	case PH_STREAM:
 		return r->restored ? "streaming" : "streaming to the consistent point";
 	default:

@@ -11,6 +11,7 @@ enum { WAIT_MS = 200 };
 void copying_close(struct copying *c)
 {
 	copier_destroy(c->copier);
+	builder_destroy(c->builder);
 	generation_close(&c->generation);
 	arena_finish(&c->arena);
 	*c = (struct copying){ 0 };
@@ -69,37 +70,55 @@ static bool analyze_targets(struct run *r, struct err *e)
 }
 
 /* The generation's chunks are done, or it has grown too old for the next one. */
-static enum outcome end_generation(struct run *r, struct err *e)
+static void end_generation(struct run *r)
 {
-	unsigned left;
-
 	copier_destroy(r->copying.copier);
 	r->copying.copier = NULL;
 	generation_close(&r->copying.generation);
-	left = chunks_left(r->session.plan, r->copying.tables);
-	if (left)
+}
+
+static enum outcome copy_chunks(struct run *r, struct err *e)
+{
+	if (!r->copying.copier && !start_copier(r, e))
+		return STEP_FAILED;
+	switch (copier_wait(r->copying.copier, WAIT_MS, e)) {
+	case CREW_RUNNING:
 		return STEP_AGAIN;
-	copying_close(&r->copying);
-	return analyze_targets(r, e) ? STEP_NEXT : STEP_FAILED;
+	case CREW_ENDED:
+		end_generation(r);
+		return STEP_AGAIN;
+	case CREW_FAILED:
+		break;
+	}
+	return STEP_FAILED;
+}
+
+static enum outcome build_indexes(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+
+	end_generation(r); /* one from prepare may never have been used */
+	if (!r->copying.builder &&
+	    !builder_start(r->migration->name, &s->target_options, (unsigned)r->migration->jobs,
+			   s->target, &r->copying.builder, e))
+		return STEP_FAILED;
+	switch (builder_wait(r->copying.builder, WAIT_MS, e)) {
+	case CREW_RUNNING:
+		return STEP_AGAIN;
+	case CREW_ENDED:
+		copying_close(&r->copying);
+		return analyze_targets(r, e) ? STEP_NEXT : STEP_FAILED;
+	case CREW_FAILED:
+		break;
+	}
+	return STEP_FAILED;
 }
 
 enum outcome copy_step(struct run *r, struct err *e)
 {
 	if (!load_chunks(r, e))
 		return STEP_FAILED;
-	if (!r->copying.copier) {
-		if (!chunks_left(r->session.plan, r->copying.tables))
-			return end_generation(r, e);
-		if (!start_copier(r, e))
-			return STEP_FAILED;
-	}
-	switch (copier_wait(r->copying.copier, WAIT_MS, e)) {
-	case COPIER_RUNNING:
-		return STEP_AGAIN;
-	case COPIER_ENDED:
-		return end_generation(r, e);
-	case COPIER_FAILED:
-		break;
-	}
-	return STEP_FAILED;
+	if (r->copying.copier || chunks_left(r->session.plan, r->copying.tables))
+		return copy_chunks(r, e);
+	return build_indexes(r, e);
 }

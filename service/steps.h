@@ -13,6 +13,7 @@
 #include "service/pipeline.h"
 #include "service/session.h"
 #include "snapshot/copy.h"
+#include "snapshot/definitions.h"
 
 #include <signal.h>
 
@@ -30,6 +31,7 @@ struct copying {
 	struct generation generation; /* from prepare, or opened by the copy */
 	struct table_chunks *tables;
 	struct copier *copier;
+	struct builder *builder; /* once every chunk is copied */
 };
 
 /* Of phase cutover. */

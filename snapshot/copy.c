@@ -4,30 +4,23 @@
 #include "core/clock.h"
 #include "pg/copy.h"
 #include "pg/predicate.h"
+#include "pg/team.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct copier {
 	struct copy_options options;
-	pthread_mutex_t lock; /* what follows */
-	pthread_cond_t ended;
-	unsigned running;
-	bool *claimed; /* all chunks of all tables in a row */
-	bool failed;
-	struct err error; /* the first worker's */
-	atomic_bool cancel;
-	unsigned nworkers;
-	struct worker *workers;
+	struct team *team;
+	pthread_mutex_t lock; /* over the chunks' copied flags and: */
+	bool *claimed;        /* all chunks of all tables in a row */
 };
 
+/* What a worker works with. */
 struct worker {
 	struct copier *copier;
-	pthread_t thread;
-	bool started;
-	struct pg *source, *target;
+	const atomic_bool *stop;
+	struct pg *source, *target; /* source: NULL in one database */
 };
 
 /* One chunk to copy. */
@@ -66,8 +59,7 @@ static bool claim_kind(struct copier *c, bool one_generation, struct task *out)
 static bool claim(struct copier *c, struct task *out)
 {
 	pthread_mutex_lock(&c->lock);
-	bool found = !c->failed && !atomic_load(&c->cancel) &&
-		     (claim_kind(c, true, out) || (!too_old(c) && claim_kind(c, false, out)));
+	bool found = (claim_kind(c, true, out) || (!too_old(c) && claim_kind(c, false, out)));
 	pthread_mutex_unlock(&c->lock);
 	return found;
 }
@@ -105,7 +97,7 @@ static bool stream_flow(struct worker *w, const struct flow_plan *f, const struc
 
 	chunk_sql(f->copy_out, task, &sql);
 	bool ok = (!f->stage_create || pg_exec(w->target, f->stage_create, e)) &&
-		  pg_copy_rows(w->source, sql.data, w->target, f->copy_in, &w->copier->cancel,
+		  pg_copy_rows(w->source, sql.data, w->target, f->copy_in, w->stop,
 			       f->stage_create ? &staged : count, e);
 	buf_free(&sql);
 	if (ok && f->stage_create) {
@@ -163,42 +155,17 @@ static bool copy_chunk(struct worker *w, const struct task *task, struct err *e)
 	return ok;
 }
 
-/* --- the threads --- */
+/* --- the workers --- */
 
-static void report(struct worker *w, const struct err *e)
-{
-	struct copier *c = w->copier;
-
-	pthread_mutex_lock(&c->lock);
-	if (!c->failed)
-		c->error = *e;
-	c->failed = true;
-	atomic_store(&c->cancel, true);
-	pthread_mutex_unlock(&c->lock);
-}
-
-static bool connect_one(struct worker *w, const struct pg_options *to, struct pg **slot,
-			struct err *e)
-{
-	struct pg *pg;
-
-	if (!pg_open(to, &pg, e))
-		return false;
-	pthread_mutex_lock(&w->copier->lock); /* copier_destroy may cancel from now on */
-	*slot = pg;
-	pthread_mutex_unlock(&w->copier->lock);
-	return true;
-}
-
-static bool connect_worker(struct worker *w, struct err *e)
+static bool connect_worker(const struct team_member *m, struct worker *w, struct err *e)
 {
 	const struct copy_options *o = &w->copier->options;
 
-	if (!connect_one(w, &o->target, &w->target, e))
+	if (!team_connect(m, &o->target, &w->target, e))
 		return err_wrap(e, "connect to the target");
 	if (o->plan->one_database)
 		return true;
-	if (!connect_one(w, &o->source, &w->source, e))
+	if (!team_connect(m, &o->source, &w->source, e))
 		return err_wrap(e, "connect to the source");
 	return import_snapshot(w->source, " READ ONLY", o->generation->snapshot, e) ||
 	       err_wrap(e, "import the snapshot");
@@ -211,50 +178,20 @@ static void mark_copied(struct copier *c, struct ledger_chunk *chunk)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static void leave(struct worker *w)
+static bool work(const struct team_member *m, struct err *e)
 {
-	struct copier *c = w->copier;
-
-	pthread_mutex_lock(&c->lock);
-	struct pg *source = w->source, *target = w->target;
-	w->source = w->target = NULL; /* nobody cancels what is being closed */
-	pthread_mutex_unlock(&c->lock);
-	pg_close(source);
-	pg_close(target);
-	pthread_mutex_lock(&c->lock);
-	c->running--;
-	pthread_cond_broadcast(&c->ended);
-	pthread_mutex_unlock(&c->lock);
-}
-
-static void *work(void *arg)
-{
-	struct worker *w = arg;
-	struct copier *c = w->copier;
-	struct err e = ERR_INIT;
+	struct copier *c = m->arg;
+	struct worker w = { .copier = c, .stop = m->stop };
 	struct task task;
-	bool ok = connect_worker(w, &e);
 
-	while (ok && claim(c, &task)) {
-		ok = copy_chunk(w, &task, &e);
-		if (ok)
-			mark_copied(c, task.chunk);
+	if (!connect_worker(m, &w, e))
+		return false;
+	while (!atomic_load(m->stop) && claim(c, &task)) {
+		if (!copy_chunk(&w, &task, e))
+			return false;
+		mark_copied(c, task.chunk);
 	}
-	if (!ok)
-		report(w, &e);
-	leave(w);
-	return NULL;
-}
-
-static bool start_worker(struct worker *w, struct copier *c, struct err *e)
-{
-	w->copier = c;
-	pthread_mutex_lock(&c->lock);
-	int rc = pthread_create(&w->thread, NULL, work, w);
-	w->started = rc == 0;
-	c->running += w->started;
-	pthread_mutex_unlock(&c->lock);
-	return rc == 0 || err_set(e, ERR_RETRY, "start a copy worker: %s", strerror(rc));
+	return true;
 }
 
 static unsigned total_chunks(const struct plan *plan, const struct table_chunks *tables)
@@ -269,21 +206,11 @@ static unsigned total_chunks(const struct plan *plan, const struct table_chunks 
 bool copier_start(const struct copy_options *options, struct copier **out, struct err *e)
 {
 	struct copier *c = xcalloc(1, sizeof *c);
-	pthread_condattr_t attr;
-	bool ok = true;
 
 	c->options = *options;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->ended, &attr);
-	pthread_condattr_destroy(&attr);
 	c->claimed = xcalloc(total_chunks(options->plan, options->tables), sizeof *c->claimed);
-	c->nworkers = options->jobs;
-	c->workers = xcalloc(c->nworkers, sizeof *c->workers);
-	for (unsigned i = 0; ok && i < c->nworkers; i++)
-		ok = start_worker(&c->workers[i], c, e);
-	if (!ok) {
+	if (!team_start(options->jobs, work, c, &c->team, e)) {
 		copier_destroy(c);
 		return false;
 	}
@@ -291,46 +218,17 @@ bool copier_start(const struct copy_options *options, struct copier **out, struc
 	return true;
 }
 
-enum copier_state copier_wait(struct copier *c, int timeout_ms, struct err *e)
+enum crew_state copier_wait(struct copier *c, int timeout_ms, struct err *e)
 {
-	int64_t until = clock_ms() + timeout_ms;
-	struct timespec deadline = { until / 1000, until % 1000 * 1000000 };
-	int rc = 0;
-
-	pthread_mutex_lock(&c->lock);
-	while (c->running && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&c->ended, &c->lock, &deadline);
-	enum copier_state state = c->running  ? COPIER_RUNNING
-				  : c->failed ? COPIER_FAILED
-					      : COPIER_ENDED;
-	if (state == COPIER_FAILED)
-		*e = c->error;
-	pthread_mutex_unlock(&c->lock);
-	return state;
-}
-
-static void cancel_workers(struct copier *c)
-{
-	pthread_mutex_lock(&c->lock);
-	atomic_store(&c->cancel, true);
-	for (unsigned i = 0; i < c->nworkers; i++) {
-		pg_cancel(c->workers[i].source);
-		pg_cancel(c->workers[i].target);
-	}
-	pthread_mutex_unlock(&c->lock);
+	return team_wait(c->team, timeout_ms, e);
 }
 
 void copier_destroy(struct copier *c)
 {
 	if (!c)
 		return;
-	cancel_workers(c);
-	for (unsigned i = 0; i < c->nworkers; i++)
-		if (c->workers[i].started)
-			pthread_join(c->workers[i].thread, NULL);
-	pthread_cond_destroy(&c->ended);
+	team_destroy(c->team);
 	pthread_mutex_destroy(&c->lock);
-	free(c->workers);
 	free(c->claimed);
 	free(c);
 }

@@ -12,6 +12,7 @@
 #ifndef PGCROSSFADE_SNAPSHOT_COPY_H
 #define PGCROSSFADE_SNAPSHOT_COPY_H
 
+#include "core/crew.h"
 #include "snapshot/chunks.h"
 #include "snapshot/generation.h"
 
@@ -28,10 +29,8 @@ struct copier;
 
 bool copier_start(const struct copy_options *options, struct copier **out, struct err *e);
 
-enum copier_state { COPIER_RUNNING, COPIER_ENDED, COPIER_FAILED };
-
-/* Waits up to timeout_ms for the workers to end. err is set for COPIER_FAILED. */
-enum copier_state copier_wait(struct copier *c, int timeout_ms, struct err *e);
+/* Waits up to timeout_ms for the workers to end. */
+enum crew_state copier_wait(struct copier *c, int timeout_ms, struct err *e);
 
 /* Cancels what runs, joins the workers. NULL is fine. */
 void copier_destroy(struct copier *c);

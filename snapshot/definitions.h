@@ -1,29 +1,40 @@
 /*
- * snapshot/definitions.h: constraints of the target that the copy cannot honour row by row.
+ * snapshot/definitions.h: indexes and constraints of the target, put away for the copy.
  *
- * Chunks of different tables and generations are not one moment of the source: a child
- * may come before its parent, and two rows may hold one unique value until the stream
- * has passed the consistent point. So foreign keys, and unique constraints other than
- * the flow's key, are saved in the ledger and dropped in one transaction, and come back
- * past that point, each in one transaction with its ledger row: a crash loses none.
+ * Indexes are faster built than kept while rows pour in. And chunks of different tables
+ * and generations are not one moment of the source: a child may come before its parent,
+ * and two rows may hold one unique value until the stream has passed the consistent
+ * point. So they are saved in the ledger and dropped in one transaction, and come back
+ * one by one, each in one transaction with its ledger row: a crash loses none.
  *
- * While the stream runs foreign keys are deferrable: sets of rows, and a cascade at the
- * source, have another order than the checks, and only the commit must satisfy them.
+ *   after the copy            the flow's key, indexes that are not unique: several at once
+ *   past the consistent point other unique constraints, then foreign keys (NOT VALID,
+ *                             then validated)
+ *   after the switch          foreign keys are no more deferrable than at first: while the
+ *                             stream runs they are, because sets of rows, and a cascade at
+ *                             the source, have another order than the checks
  *
  * Errors     ERR_DATA: the data do not satisfy a constraint; ERR_CONFIG: not the owner.
  */
 #ifndef PGCROSSFADE_SNAPSHOT_DEFINITIONS_H
 #define PGCROSSFADE_SNAPSHOT_DEFINITIONS_H
 
-#include "core/err.h"
+#include "core/crew.h"
 #include "core/plan.h"
-
-struct pg;
+#include "pg/conn.h"
 
 bool definitions_put_away(const struct plan *plan, struct pg *target, struct err *e);
 
-/* All that are still away, unique ones first. */
+/* All that are still away, in the order in which they rest on each other. */
 bool definitions_restore(const char *migration, struct pg *target, struct err *e);
+
+/* Builds what comes back right after the copy, jobs at a time. */
+struct builder;
+
+bool builder_start(const char *migration, const struct pg_options *target, unsigned jobs,
+		   struct pg *ledger, struct builder **out, struct err *e);
+enum crew_state builder_wait(struct builder *b, int timeout_ms, struct err *e);
+void builder_destroy(struct builder *b); /* NULL is fine; what is not built stays away */
 
 /* After the last batch: foreign keys are no more deferrable than they were at first. */
 bool definitions_settle(const char *migration, struct pg *target, struct err *e);

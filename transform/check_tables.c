@@ -1,6 +1,7 @@
 #include "transform/check.h"
 
 #include "pg/conn.h"
+#include "pg/ledger.h"
 #include "pg/quote.h"
 #include "transform/sqlname.h"
 
@@ -232,6 +233,8 @@ static const char *key_list(struct arena *a, const struct flow *f)
 
 static void check_unique(struct check *c, const struct flow *f)
 {
+	if (f->key_away)
+		return;
 	for (unsigned i = 0; i < f->to->nindexes; i++)
 		if (covers(f, &f->to->indexes[i]))
 			return;
@@ -268,9 +271,10 @@ bool check_key(struct check *c, struct flow *f, struct err *e)
 {
 	unsigned failures = c->findings->failures;
 
-	(void)e;
 	if (f->def->key.count == 0 || !find_key(c, f))
 		return true;
+	if (!ledger_key_away(c->target.pg, f->to->oid, &f->key_away, e))
+		return false;
 	check_unique(c, f);
 	if (c->findings->failures == failures)
 		narrow(c, f);
