@@ -179,6 +179,10 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 	int64_t left = report_due(r, standing(r)) - clock_ms();
 	uint64_t count;
 
+	/* while the applier has work nobody waits for us: the walsender writes message by
+	 * message, and reading it so costs a switch of tasks for each */
+	if (queue_bytes(r->queue))
+		clock_sleep_ms(1);
 	left = left < 1 ? 1 : left > STATUS_MS ? STATUS_MS : left;
 	if (poll(fds, 2, (int)left) <= 0)
 		return true;

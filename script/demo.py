@@ -236,6 +236,7 @@ def main():
     parser.add_argument("--decoder", choices=["pgoutput", "wal2json"], default="pgoutput")
     options = parser.parse_args()
     processes.forget_client_settings()
+    processes.exit_on_signals()
     display = Display(sys.stdout)
     began = time.monotonic()
     print("A live bank moves to its new schema\n")

@@ -7,6 +7,7 @@ main thread only.
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -24,11 +25,10 @@ def forget_client_settings():
             del os.environ[name]
 
 
-def as_server_user(command):
-    if os.geteuid() != 0:
-        return list(command)
-    return ["setpriv", "--reuid", SERVER_USER, "--regid", SERVER_USER, "--init-groups",
-            "--", *command]
+def exit_on_signals():
+    """SIGINT, SIGTERM and SIGHUP end us by way of every `with` and `finally`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def start(command, death="KILL", as_server=False, **popen):

@@ -36,7 +36,7 @@ class Scenario:
         with self.stack:
             complaints = [line for migration in self.migrations
                           for line in migration.finish_run()]
-            if kind is not None or complaints:
+            if complaints or (kind is not None and issubclass(kind, Exception)):
                 self.report(complaints)
             if kind is None and complaints:
                 raise Failed("a sanitizer complained")
@@ -75,6 +75,7 @@ class Scenario:
 def main(scenario, decoder, seed, servers):
     """Runs one scenario; exit code 0 or 1."""
     processes.forget_client_settings()
+    processes.exit_on_signals()
     print(f"decoder={decoder} seed={seed}", flush=True)
     try:
         with Scenario(decoder, seed, servers) as s:
