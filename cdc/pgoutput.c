@@ -170,7 +170,7 @@ static struct shape_column *read_columns(struct reader *r, struct arena *a, unsi
 static bool read_relation(struct decoder *d, struct reader *r, struct arena *a, struct event *out,
 			  struct err *e)
 {
-	struct shape shape;
+	struct shape shape = { .whole = true };
 
 	(void)out;
 	uint32_t oid = rd_u32(r);

@@ -66,7 +66,7 @@ static bool push_held(struct receiver *r)
 /* Known to the position before it can be confirmed. Nothing to do is nothing to wait for. */
 static void deliver(struct receiver *r, struct transaction *t, lsn_t wal_end)
 {
-	bool empty = t && t->first && t->last && !t->changes;
+	bool empty = t && t->first && t->last && !t->nchanges;
 
 	pthread_mutex_lock(&r->lock);
 	r->received = wal_end > r->received ? wal_end : r->received;

@@ -105,6 +105,7 @@ static const struct relation *keep(struct arena *a, const struct shape *s)
 	}
 	rel->schema = arena_strndup(a, s->schema.data, s->schema.len);
 	rel->name = arena_strndup(a, s->name.data, s->name.len);
+	rel->whole = s->whole;
 	rel->ncolumns = s->ncolumns;
 	rel->columns = columns;
 	return rel;

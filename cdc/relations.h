@@ -23,6 +23,7 @@ struct shape_column {
 
 struct shape {
 	struct bytes schema, name;
+	bool whole; /* as in struct relation */
 	unsigned ncolumns;
 	const struct shape_column *columns;
 };

@@ -75,6 +75,9 @@ static bool alone(struct asking *q, const struct ledger_migration *m, struct err
 			    m->phase);
 		return ending_complete(&q->session, *q->argument != '\0', e);
 	}
+	if (m->error)
+		return err_set(e, ERR_NONE, "%s: the run stopped in phase %s: %s", q->kind,
+			       m->phase, m->error);
 	return err_set(e, ERR_NONE, "%s: no run is serving migration %s; start pgcrossfade run",
 		       q->kind, m->name);
 }

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { POLL_MS = 100 };
+enum { POLL_MS = 100, GRACE_MS = 3000 };
 
 enum reached { NOT_YET, REACHED, NEVER };
 
@@ -15,7 +15,8 @@ struct waiting {
 	struct session session;
 	bool lag_zero;
 	enum phase phase; /* unless lag_zero */
-	lsn_t barrier;    /* lag_zero: everything before it must be applied */
+	int64_t since_ms;
+	lsn_t barrier; /* lag_zero: everything before it must be applied; 0: not yet written */
 };
 
 /* What is committed before the wait began ends before this position. */
@@ -31,8 +32,16 @@ static bool set_barrier(struct waiting *w, struct err *e)
 	return ok || err_wrap(e, "mark the source's position");
 }
 
-/* A run that stopped on a fault will not get there. */
-static enum reached judge(const struct waiting *w, const struct status *s, struct err *e)
+/* In phase stream no later snapshot can follow: what is asked for is fixed then. */
+static bool lag_is_zero(struct waiting *w, const struct status *s, struct err *e)
+{
+	if (!w->barrier && !set_barrier(w, e))
+		return false;
+	return s->applied >= w->barrier;
+}
+
+/* A run that stopped on a fault will not get there; one that starts again needs a moment. */
+static enum reached judge(struct waiting *w, const struct status *s, struct err *e)
 {
 	enum phase now;
 
@@ -40,17 +49,13 @@ static enum reached judge(const struct waiting *w, const struct status *s, struc
 		return NOT_YET;
 	if (!w->lag_zero && now == w->phase)
 		return REACHED;
-	if (w->lag_zero && now == PH_STREAM && s->applied >= w->barrier)
+	if (w->lag_zero && now == PH_STREAM && lag_is_zero(w, s, e))
 		return REACHED;
-	if (now > (w->lag_zero ? PH_CUTOVER : w->phase)) {
+	if (now > (w->lag_zero ? PH_CUTOVER : w->phase))
 		err_set(e, ERR_NONE, "the migration is past that: phase %s", s->migration->phase);
-		return NEVER;
-	}
-	if (s->migration->error && !s->running) {
+	else if (s->migration->error && !s->running && clock_ms() - w->since_ms > GRACE_MS)
 		err_set(e, ERR_NONE, "the run stopped: %s", s->migration->error);
-		return NEVER;
-	}
-	return NOT_YET;
+	return *e->text ? NEVER : NOT_YET;
 }
 
 static bool look(struct waiting *w, enum reached *out, struct err *e)
@@ -66,7 +71,6 @@ static bool look(struct waiting *w, enum reached *out, struct err *e)
 
 static int wait_until(struct waiting *w, const struct arguments *a)
 {
-	int64_t since = clock_ms();
 	struct err e = ERR_INIT;
 	enum reached got;
 
@@ -75,7 +79,7 @@ static int wait_until(struct waiting *w, const struct arguments *a)
 			return report_error(&e);
 		if (got == REACHED)
 			return EXIT_DONE;
-		if (a->timeout_ms >= 0 && clock_ms() - since >= a->timeout_ms) {
+		if (a->timeout_ms >= 0 && clock_ms() - w->since_ms >= a->timeout_ms) {
 			err_set(&e, ERR_RETRY, "not %s within %.1f s", a->goal,
 				(double)a->timeout_ms / 1000);
 			return report_error(&e);
@@ -86,7 +90,7 @@ static int wait_until(struct waiting *w, const struct arguments *a)
 
 int wait_command(const struct migration *m, const struct arguments *a)
 {
-	struct waiting w = { .lag_zero = strcmp(a->goal, "lag-zero") == 0 };
+	struct waiting w = { .lag_zero = strcmp(a->goal, "lag-zero") == 0, .since_ms = clock_ms() };
 	struct err e = ERR_INIT;
 
 	if (!w.lag_zero && !phase_parse(a->goal, &w.phase)) {
@@ -95,7 +99,7 @@ int wait_command(const struct migration *m, const struct arguments *a)
 	}
 	if (!session_open(m, &w.session, &e))
 		return report_error(&e);
-	int code = w.lag_zero && !set_barrier(&w, &e) ? report_error(&e) : wait_until(&w, a);
+	int code = wait_until(&w, a);
 	session_close(&w.session);
 	return code;
 }

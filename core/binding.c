@@ -14,10 +14,12 @@ static void map_columns(struct binding *b, struct arena *a)
 
 	b->place = arena_array(a, t->ncolumns, sizeof *b->place);
 	b->straight = b->relation->ncolumns == t->ncolumns;
-	b->retyped = -1;
+	b->retyped = b->missing = -1;
 	for (unsigned i = 0; i < t->ncolumns; i++) {
 		b->place[i] = column_place(b->relation, t->columns[i].name);
 		b->straight = b->straight && b->place[i] == (int)i;
+		if (t->columns[i].read && b->place[i] < 0 && b->relation->whole)
+			b->missing = (int)i;
 		if (t->columns[i].read && b->place[i] >= 0 &&
 		    b->relation->columns[b->place[i]].type != t->columns[i].type_oid)
 			b->retyped = (int)i;
@@ -52,28 +54,43 @@ const struct value *binding_row(const struct binding *b, const struct row *row, 
 	return v;
 }
 
+bool binding_unknown(const struct binding *b, struct err *e)
+{
+	if (!b->relation->whole) /* the plugin does not know publications */
+		return true;
+	return err_set(
+	    e, ERR_CONFIG,
+	    "the stream carries table %s.%s, which the migration does not know: was a table "
+	    "renamed? give it its name back, or abort and start again",
+	    b->relation->schema, b->relation->name);
+}
+
+static bool gone(const struct table_plan *t, unsigned column, struct err *e)
+{
+	return err_set(
+	    e, ERR_CONFIG,
+	    "column \"%s\" of %s is read by a flow, but the stream no longer carries it: "
+	    "it was dropped or renamed; abort this migration and start one that fits the "
+	    "table",
+	    t->columns[column].name, t->label);
+}
+
 bool binding_check(const struct binding *b, enum change_kind kind, const struct value *after,
 		   struct err *e)
 {
 	const struct table_plan *t = b->table;
 
+	if (b->missing >= 0)
+		return gone(t, (unsigned)b->missing, e);
 	if (b->retyped >= 0)
 		return err_set(
 		    e, ERR_CONFIG,
 		    "column \"%s\" of %s was %s when the migration began and has another "
 		    "type now; abort this migration and start one that fits the table",
 		    t->columns[b->retyped].name, t->label, t->columns[b->retyped].type);
-	for (unsigned i = 0; i < t->ncolumns; i++) {
-		const struct plan_column *c = &t->columns[i];
-		if (!c->read || after[i].kind != VALUE_UNCHANGED)
-			continue;
-		if (kind == CHANGE_UPDATE && c->toastable)
-			continue;
-		return err_set(e, ERR_CONFIG,
-			       "column \"%s\" of %s is read by a flow, but the stream no longer "
-			       "carries it: it was dropped or renamed; abort this migration and "
-			       "start one that fits the table",
-			       c->name, t->label);
-	}
+	for (unsigned i = 0; after && i < t->ncolumns; i++)
+		if (t->columns[i].read && after[i].kind == VALUE_UNCHANGED &&
+		    !(kind == CHANGE_UPDATE && t->columns[i].toastable))
+			return gone(t, i, e);
 	return true;
 }

@@ -20,6 +20,7 @@ struct binding {
 	bool straight;            /* same columns, same order */
 	int *place;               /* plan column -> relation column; -1: not listed */
 	int retyped;              /* plan column that is read and has another type; -1: none */
+	int missing;              /* plan column that is read and is not there any more; -1: none */
 	struct binding *next;
 };
 
@@ -34,7 +35,10 @@ const struct binding *bindings_find(struct bindings *b, const struct relation *r
 
 const struct value *binding_row(const struct binding *b, const struct row *row, struct arena *a);
 
-/* Refuses an after-image in which a column that some flow reads is missing for good. */
+/* A table the plan does not know: no matter, unless the stream was asked for known ones only. */
+bool binding_unknown(const struct binding *b, struct err *e);
+
+/* Refuses a relation, or an after-image (NULL: none), that the table's flows do not fit. */
 bool binding_check(const struct binding *b, enum change_kind kind, const struct value *after,
 		   struct err *e);
 

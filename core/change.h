@@ -41,6 +41,7 @@ struct column {
  */
 struct relation {
 	const char *schema, *name;
+	bool whole; /* lists every column of the table, and only published tables come */
 	unsigned ncolumns;
 	const struct column *columns;
 };

@@ -127,13 +127,15 @@ bool switch_try(const struct switcher *s, int64_t *write_pause_us, struct err *e
 {
 	struct arena scratch = ARENA_INIT;
 	struct lock_tables tables = old_tables(s->plan, &scratch);
+	struct lock_times times = { s->migration->cutover.lock_timeout,
+				    s->migration->cutover.max_pause };
 	struct pg *lock = NULL;
 	bool ok = freeze_prepare(s->control, s->plan->migration, e) &&
 		  (pg_open(&s->source, &lock, e) || err_wrap(e, "connect to the source"));
 
 	if (ok) {
 		int64_t since = clock_us(); /* writers may wait behind our request from here */
-		ok = lock_acquire(lock, &tables, s->migration->cutover.lock_timeout, e) ||
+		ok = lock_acquire(lock, &tables, &times, e) ||
 		     name_blockers(s, &tables, pg_backend_pid(lock), &scratch, e);
 		ok = ok && locked_part(s, lock, since, write_pause_us, e);
 	}

@@ -215,23 +215,24 @@ static bool forget_rows(struct pg *target, const char *migration, struct err *e)
 	return ok;
 }
 
-static bool drop_if_unused(struct pg *target, struct err *e)
-{
-	struct pg_result *r = NULL;
-	bool ok =
-	    pg_query_row(target, "SELECT count(*) FROM pgcrossfade.migration", 0, NULL, &r, e);
-	bool unused = ok && pg_int(r, 0, 0) == 0;
-
-	pg_result_free(r);
-	return ok && (!unused || pg_exec(target, "DROP SCHEMA pgcrossfade CASCADE", e));
-}
+/* Frozen tables of another migration may rest on the schema: only what is ours goes. */
+static const char drop_sql[] =
+    "DO $$ DECLARE t text; BEGIN "
+    "IF EXISTS (SELECT FROM pgcrossfade.migration) THEN RETURN; END IF; "
+    "FOREACH t IN ARRAY ARRAY['migration', 'chunk', 'chunk_copied', 'progress', 'definition',"
+    "                         'request', 'service', 'ledger'] LOOP "
+    "  EXECUTE format('DROP TABLE pgcrossfade.%I', t); END LOOP; "
+    "IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'pgcrossfade'::regnamespace) "
+    "   AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'pgcrossfade'::regnamespace) "
+    "THEN DROP SCHEMA pgcrossfade; END IF; END $$";
 
 bool ledger_forget(struct pg *target, const char *migration, struct err *e)
 {
 	bool ok =
 	    pg_begin(target, e) &&
 	    pg_exec(target, "SELECT pg_advisory_xact_lock(hashtext('pgcrossfade.ledger'))", e) &&
-	    forget_rows(target, migration, e) && drop_if_unused(target, e) && pg_commit(target, e);
+	    forget_rows(target, migration, e) && pg_exec(target, drop_sql, e) &&
+	    pg_commit(target, e);
 
 	if (!ok)
 		pg_rollback(target);

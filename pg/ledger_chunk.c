@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 bool ledger_add_chunk(struct pg *target, const char *migration, const char *relation,
 		      const struct ledger_chunk *c, struct err *e)
@@ -102,11 +103,14 @@ bool ledger_chunk_begin(struct pg *target, const char *migration, const char *re
 	const char *params[] = { migration, relation, number, lsn_format(lg, lsn) };
 
 	snprintf(number, sizeof number, "%u", no);
-	return pg_query(target,
-			"INSERT INTO pgcrossfade.chunk_copied (migration, relation, no, lg) "
-			"VALUES ($1, $2, $3::int, $4::pg_lsn)",
-			4, params, NULL, e) ||
-	       err_wrap(e, "claim chunk %u of %s", no, relation);
+	if (pg_query(target,
+		     "INSERT INTO pgcrossfade.chunk_copied (migration, relation, no, lg) "
+		     "VALUES ($1, $2, $3::int, $4::pg_lsn)",
+		     4, params, NULL, e))
+		return true;
+	if (strcmp(e->sqlstate, "23505") == 0) /* copied by a backend that outlived its run */
+		e->kind = ERR_RETRY;
+	return err_wrap(e, "claim chunk %u of %s", no, relation);
 }
 
 bool ledger_chunk_done(struct pg *target, const char *migration, const char *relation, unsigned no,

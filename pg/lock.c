@@ -11,7 +11,7 @@ static void put_names(struct buf *sql, const struct lock_tables *tables, const c
 		buf_printf(sql, "%s%s", i ? between : "", tables->names[i]);
 }
 
-bool lock_acquire(struct pg *pg, const struct lock_tables *tables, int64_t timeout_ms,
+bool lock_acquire(struct pg *pg, const struct lock_tables *tables, const struct lock_times *times,
 		  struct err *e)
 {
 	struct buf sql = BUF_INIT;
@@ -23,9 +23,11 @@ bool lock_acquire(struct pg *pg, const struct lock_tables *tables, int64_t timeo
 	bool ok = pg_begin(pg, e) &&
 		  pg_execf(pg, e,
 			   "SET LOCAL lock_timeout = %" PRId64
-			   "; SET LOCAL statement_timeout = %" PRId64,
-			   timeout_ms, timeout_ms) &&
-		  pg_exec(pg, sql.data, e) && pg_exec(pg, "SET LOCAL statement_timeout = 0", e);
+			   "; SET LOCAL statement_timeout = %" PRId64
+			   "; SET LOCAL idle_in_transaction_session_timeout = %" PRId64,
+			   times->acquire_ms, times->acquire_ms, times->hold_ms) &&
+		  pg_exec(pg, sql.data, e) &&
+		  pg_execf(pg, e, "SET LOCAL statement_timeout = %" PRId64, times->hold_ms);
 	buf_free(&sql);
 	if (!ok)
 		pg_rollback(pg);

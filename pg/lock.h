@@ -12,11 +12,16 @@ struct lock_tables {
 	const char *const *names; /* quoted, qualified */
 };
 
+struct lock_times {
+	int64_t acquire_ms; /* for all the tables together */
+	int64_t hold_ms;    /* the server ends the transaction that waits longer, whatever we do */
+};
+
 /*
  * Opens a transaction that holds SHARE ROW EXCLUSIVE on all of them, or leaves nothing.
- * ERR_RETRY: not within timeout_ms altogether.
+ * ERR_RETRY: not in time.
  */
-bool lock_acquire(struct pg *pg, const struct lock_tables *tables, int64_t timeout_ms,
+bool lock_acquire(struct pg *pg, const struct lock_tables *tables, const struct lock_times *times,
 		  struct err *e);
 
 /* Who holds what keeps writes from being held, in words; "" when nobody does any more. */

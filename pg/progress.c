@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char update_name[] = "progress";
+static const char update_name[] = "progress", claim_name[] = "claim";
 
 bool progress_create(struct pg *target, const struct progress *p, struct err *e)
 {
@@ -46,20 +46,41 @@ bool progress_load(struct pg *target, const char *migration, const char *directi
 	return true;
 }
 
-bool progress_prepare(struct pg *target, struct err *e)
+static bool prepare_claim(struct pg *target, struct err *e)
+{
+	return pg_prepare(target, claim_name,
+			  "WITH claimed AS (SELECT lsn FROM pgcrossfade.progress "
+			  "WHERE migration = $1::text AND direction = $2::text AND part = 0 "
+			  "AND lsn = $3::pg_lsn FOR UPDATE) SELECT 1 / count(*) FROM claimed",
+			  e) ||
+	       err_wrap(e, "prepare the claim");
+}
+
+static bool prepare_update(struct pg *target, struct err *e)
 {
 	return pg_prepare(target, update_name,
-			  "WITH moved AS (UPDATE pgcrossfade.progress SET lsn = $4::pg_lsn, "
+			  "UPDATE pgcrossfade.progress SET lsn = $4::pg_lsn, "
 			  "commit_time = '2000-01-01 00:00:00+00'::timestamptz "
 			  "              + $5::bigint * interval '1 microsecond', "
 			  "changes = changes + $6::bigint, "
 			  "transactions = transactions + $7::bigint "
 			  "WHERE migration = $1::text AND direction = $2::text AND part = 0 "
-			  "AND lsn = $3::pg_lsn RETURNING lsn) "
-			  /* no row: fail here, before the COMMIT that is already on its way */
-			  "SELECT 1 / count(*) FROM moved",
+			  "AND lsn = $3::pg_lsn",
 			  e) ||
 	       err_wrap(e, "prepare progress");
+}
+
+bool progress_prepare(struct pg *target, struct err *e)
+{
+	return prepare_claim(target, e) && prepare_update(target, e);
+}
+
+bool progress_send_claim(struct pipe *pipe, const struct progress *p, lsn_t from, struct err *e)
+{
+	char lsn[LSN_TEXT];
+	const char *params[] = { p->migration, p->direction, lsn_format(from, lsn) };
+
+	return pipe_send_prepared(pipe, claim_name, 3, params, e);
 }
 
 bool progress_send(struct pipe *pipe, const struct progress *p, const struct progress_step *s,

@@ -33,7 +33,13 @@ struct progress_step {
 	uint64_t changes, transactions;
 };
 
-/* Sends the update; it fails (22012) when the row does not say s->from: somebody else applies. */
+/*
+ * Sends the claim, first in the target transaction: it waits for a backend that outlived
+ * its run, and fails (22012) when the row does not say `from` any more.
+ */
+bool progress_send_claim(struct pipe *pipe, const struct progress *p, lsn_t from, struct err *e);
+
+/* Sends the update of the row that the transaction has claimed. */
 bool progress_send(struct pipe *pipe, const struct progress *p, const struct progress_step *s,
 		   struct err *e);
 

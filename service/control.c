@@ -52,6 +52,8 @@ bool control_beat(struct run *r, struct err *e)
 	if (clock_ms() < r->next_beat_ms)
 		return true;
 	r->next_beat_ms = clock_ms() + BEAT_MS;
+	if ((r->phase == PH_COPY || r->phase == PH_STREAM) && !session_same_tables(&r->session, e))
+		return false;
 	if (!stream_lag(r, &lag, e))
 		return false;
 	if (r->pipeline)
@@ -146,10 +148,10 @@ static bool answer(struct run *r, const struct request *q, enum outcome *out, st
 
 	log_event(LOG_INFO, "request", "kind=%s id=%lld", q->kind, (long long)q->id);
 	if (!act(r, q, &a, e)) {
-		struct err ignored = ERR_INIT;
-		if (e->kind != ERR_RETRY)
-			request_finish(r->session.target, q->id, false, e->text, &ignored);
-		return false;
+		if (e->kind == ERR_RETRY)
+			return false;
+		a = (struct answer){ false, arena_strdup(&r->session.arena, e->text), STEP_AGAIN };
+		err_clear(e); /* who asked hears it; the run goes on as before */
 	}
 	*out = a.outcome;
 	return !a.text || request_finish(r->session.target, q->id, a.done, a.text, e);

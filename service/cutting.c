@@ -31,7 +31,7 @@ static bool check_gate(struct run *r, struct err *e)
 	if (!r->restored)
 		return err_set(e, ERR_CONFIG,
 			       "the stream has not reached the consistent point yet");
-	if (!stream_lag(r, &lag, e))
+	if (!session_same_tables(&r->session, e) || !stream_lag(r, &lag, e))
 		return false;
 	if (lag > r->migration->cutover.max_lag)
 		return err_set(e, ERR_CONFIG,

@@ -18,10 +18,10 @@ bool ending_drop_stream(struct session *s, struct err *e)
 	       publication_drop(s->source, s->insert_publication, e);
 }
 
-/* One statement for all: a foreign key among them does not mind, one from outside does. */
+/* The stream's foreign keys are deferrable: in any order, as long as all are empty at last. */
 static bool empty_targets(struct session *s, struct err *e)
 {
-	bool ok = pg_begin(s->target, e);
+	bool ok = pg_begin(s->target, e) && pg_exec(s->target, "SET CONSTRAINTS ALL DEFERRED", e);
 
 	for (unsigned i = 0; ok && i < s->migration->nflows; i++) {
 		const struct table_name *to = &s->migration->flows[i].to;

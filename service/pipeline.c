@@ -229,6 +229,7 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 	return (struct pipeline_state){
 		.position = receiver_position(p->receiver),
 		.consistent = judge_consistent_lsn(p->judge),
+		.open = applier_is_open(p->applier),
 		.pending = backlog.oldest_commit_time != 0,
 		.lag_seconds =
 		    backlog.oldest_commit_time ? seconds_since(backlog.oldest_commit_time) : 0,

@@ -25,6 +25,7 @@ bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e);
 struct pipeline_state {
 	lsn_t position;     /* everything before it is applied and durable */
 	lsn_t consistent;   /* past it no change can be in the copy */
+	bool open;          /* part of a transaction is applied: its locks are held */
 	bool pending;       /* something is received and not applied */
 	double lag_seconds; /* since the oldest change not applied was committed; 0: none */
 	uint64_t queued_bytes;

@@ -4,7 +4,9 @@
 #include "core/log.h"
 #include "cutover/hooks.h"
 #include "pg/ddl.h"
+#include "pg/freeze.h"
 #include "pg/quote.h"
+#include "pg/slot.h"
 #include "service/control.h"
 #include "service/steps.h"
 
@@ -80,6 +82,32 @@ static bool targets_empty(struct run *r, struct err *e)
 	return true;
 }
 
+/* What an earlier migration of this name left at the source would be taken for ours. */
+static bool source_is_free(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	struct slot_status slot;
+	int64_t pause_us;
+	bool marked;
+
+	if (!freeze_marked(s->source, r->migration->name, &marked, &pause_us, e))
+		return false;
+	if (marked)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "the source still carries the switch of an earlier migration %s (table "
+		    "pgcrossfade.switched); give this one another name",
+		    r->migration->name);
+	if (!slot_lookup(s->source, s->slot, &s->arena, &slot, e))
+		return false;
+	return !slot.exists ||
+	       err_set(
+		   e, ERR_CONFIG,
+		   "the source already has replication slot %s, of another migration of that name "
+		   "or one that was never aborted; give this one another name, or drop the slot",
+		   s->slot);
+}
+
 static bool register_migration(struct run *r, const struct session_identity *id, struct err *e)
 {
 	struct ledger_migration m = { .name = r->migration->name,
@@ -88,7 +116,10 @@ static bool register_migration(struct run *r, const struct session_identity *id,
 				      .source_system = id->system,
 				      .source_database = id->database };
 
-	return targets_empty(r, e) && ledger_insert(r->session.target, &m, e);
+	r->registered = source_is_free(r, e) && targets_empty(r, e) &&
+			ledger_create(r->session.target, e) &&
+			ledger_insert(r->session.target, &m, e);
+	return r->registered;
 }
 
 static bool check_identity(const struct ledger_migration *m, const struct session_identity *id,
@@ -128,12 +159,31 @@ static bool compile(struct run *r, struct err *e)
 	return log_findings(&findings, &r->session.arena);
 }
 
+/* The ledger may not know yet: a run can die right after the switch's commit. */
+static bool is_switched(struct run *r, bool *switched, struct err *e)
+{
+	int64_t pause_us;
+
+	*switched = r->phase >= PH_SWITCHED;
+	return r->phase != PH_CUTOVER ||
+	       freeze_marked(r->session.source, r->migration->name, switched, &pause_us, e);
+}
+
+/* What a run that was cut off had begun to answer. A cutover answers for itself. */
+static bool settle_requests(struct run *r, struct err *e)
+{
+	return r->phase == PH_CUTOVER ||
+	       request_settle(r->session.target, r->migration->name, false,
+			      "the run was interrupted; ask again", e);
+}
+
 /* Nothing is created before the check has passed. */
 static bool come_up(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
 	struct session_identity id;
 	struct ledger_migration *m;
+	bool switched = false;
 
 	if (!session_open(r->migration, s, e) || !take_lock(r, e) ||
 	    !ledger_load(s->target, r->migration->name, &s->arena, &m, e))
@@ -142,7 +192,9 @@ static bool come_up(struct run *r, struct err *e)
 		return err_set(e, ERR_CONFIG,
 			       "the ledger has phase %s, which this pgcrossfade does not know",
 			       m->phase);
-	if (m && r->phase >= PH_SWITCHED)
+	if (m && !is_switched(r, &switched, e))
+		return false;
+	if (switched)
 		return true; /* the old names may mean other tables by now: no plan */
 	if (!compile(r, e) || !session_identity(s, &id, e) || (m && !check_identity(m, &id, e)))
 		return false;
@@ -151,8 +203,8 @@ static bool come_up(struct run *r, struct err *e)
 			       r->migration->name);
 	if (!m)
 		r->phase = PH_PREPARE;
-	r->registered = true;
-	return (m || (ledger_create(s->target, e) && register_migration(r, &id, e))) &&
+	r->registered |= m != NULL;
+	return (m || register_migration(r, &id, e)) && settle_requests(r, e) &&
 	       ledger_set_error(s->target, r->migration->name, NULL, e);
 }
 

@@ -72,6 +72,36 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 	return true;
 }
 
+static void put_tables(const struct plan *plan, struct buf *sql)
+{
+	buf_puts(sql, "SELECT string_agg(name, ', ') FROM (VALUES ");
+	for (unsigned i = 0; i < plan->ntables; i++) {
+		buf_puts(sql, i ? ", (" : "(");
+		buf_literal(sql, plan->tables[i].quoted);
+		buf_printf(sql, ", %u::oid)", plan->tables[i].oid);
+	}
+	buf_puts(sql, ") AS t (name, oid) WHERE to_regclass(name) IS DISTINCT FROM t.oid");
+}
+
+bool session_same_tables(struct session *s, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	struct pg_result *r = NULL;
+
+	put_tables(s->plan, &sql);
+	bool ok = pg_query_row(s->source, sql.data, 0, NULL, &r, e) ||
+		  err_wrap(e, "look at the old tables");
+	if (ok && pg_value(r, 0, 0))
+		ok = err_set(
+		    e, ERR_CONFIG,
+		    "%s: renamed, or dropped and made again, since the migration began; give "
+		    "the table its name back, or abort and start again",
+		    pg_text(r, 0, 0));
+	pg_result_free(r);
+	buf_free(&sql);
+	return ok;
+}
+
 static void put_flows(const struct migration *m, struct buf *b)
 {
 	for (unsigned i = 0; i < m->nflows; i++) {

@@ -29,6 +29,12 @@ void session_close(struct session *s); /* fine when not open */
 /* Checks and compiles. False with e->kind ERR_CONFIG: findings has the failures. */
 bool session_compile(struct session *s, struct findings *findings, struct err *e);
 
+/*
+ * Are the old tables still those the plan was made for? A renamed one, or one that was
+ * dropped and made again, is no longer followed under its name.
+ */
+bool session_same_tables(struct session *s, struct err *e);
+
 /* What identifies the source and the flows, for the ledger to hold against a restart. */
 struct session_identity {
 	const char *digest, *system, *database;

@@ -25,7 +25,7 @@ static bool restore_definitions(struct run *r, struct err *e)
 	struct pipeline_state state = pipeline_state(r->pipeline);
 	char lsn[LSN_TEXT];
 
-	if (r->restored || state.position < state.consistent)
+	if (r->restored || state.open || state.position < state.consistent)
 		return true;
 	if (!definitions_restore(r->migration->name, r->session.target, e))
 		return false;

@@ -91,10 +91,13 @@ void applier_destroy(struct applier *a)
 
 /* --- what a target transaction begins and ends with --- */
 
+enum { CLAIM_AT = 1 }; /* its place in what send_begin() sends */
+
 static bool send_begin(struct applier *a, struct pipe *pipe, struct err *e)
 {
-	return pipe_send(pipe, "BEGIN", e) && pipe_send(pipe, a->mark, e) &&
-	       pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e);
+	return pipe_send(pipe, "BEGIN", e) &&
+	       progress_send_claim(pipe, &a->progress, a->progress.lsn, e) &&
+	       pipe_send(pipe, a->mark, e) && pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e);
 }
 
 static struct progress_step step_to(const struct applier *a, const struct transaction *list)
@@ -127,22 +130,22 @@ static void committed(struct applier *a, const struct progress_step *s)
 	a->counts.transactions += s->transactions;
 }
 
-/* The only place where a division by zero is no row's fault is the progress row. */
-static bool explain_progress(struct err *e)
+/* A claim that fails by a division by zero found the progress row moved. */
+static bool explain_claim(struct err *e)
 {
 	if (strcmp(e->sqlstate, "22012") != 0)
 		return false;
 	return err_set(e, ERR_RETRY, "the progress row was moved by another connection");
 }
 
-static bool finish_pipe(struct pipe *pipe, bool sent, int progress_at, struct err *e)
+static bool finish_pipe(struct pipe *pipe, bool sent, int claim_at, struct err *e)
 {
 	struct err late = ERR_INIT;
 	int failed;
 	bool ok = pipe_finish(pipe, &failed, NULL, sent ? e : &late);
 
-	if (!ok && sent && failed == progress_at)
-		explain_progress(e);
+	if (!ok && sent && failed == claim_at)
+		explain_claim(e);
 	return ok && sent;
 }
 
@@ -178,9 +181,8 @@ static bool apply_sets(struct applier *a, const struct transaction *list, struct
 		return false;
 	bool sent = (!begin || send_begin(a, &pipe, e)) &&
 		    batch_send(a->batch, &pipe, &a->params, e);
-	int progress_at = (int)pipe.sent;
 	sent = sent && (!end || send_end(a, &pipe, &s, e));
-	if (!finish_pipe(&pipe, sent, end ? progress_at : PIPE_NONE, e))
+	if (!finish_pipe(&pipe, sent, begin ? CLAIM_AT : PIPE_NONE, e))
 		return false;
 	a->open = !end;
 	a->carried = s;
@@ -208,7 +210,7 @@ static bool end_exact(struct applier *a, const struct transaction *t, const stru
 	if (!pipe_begin(&pipe, a->pg, e))
 		return false;
 	bool sent = send_end(a, &pipe, s, e);
-	if (!finish_pipe(&pipe, sent, 0, e)) {
+	if (!finish_pipe(&pipe, sent, PIPE_NONE, e)) {
 		char lsn[LSN_TEXT];
 		return err_wrap(e, "commit of transaction %s", lsn_format(t->commit_lsn, lsn));
 	}
@@ -219,8 +221,10 @@ static bool end_exact(struct applier *a, const struct transaction *t, const stru
 
 static bool begin_exact(struct applier *a, struct err *e)
 {
-	return pg_begin(a->pg, e) && pg_exec(a->pg, a->mark, e) &&
-	       pg_exec(a->pg, "SET CONSTRAINTS ALL DEFERRED", e);
+	struct pipe pipe;
+
+	return pipe_begin(&pipe, a->pg, e) &&
+	       finish_pipe(&pipe, send_begin(a, &pipe, e), CLAIM_AT, e);
 }
 
 static bool apply_exact(struct applier *a, const struct transaction *list, struct err *e)
@@ -306,6 +310,11 @@ bool applier_apply(struct applier *a, const struct transaction *list, struct err
 			return false;
 		err_clear(e);
 	}
+}
+
+bool applier_is_open(const struct applier *a)
+{
+	return a->open;
 }
 
 lsn_t applier_lsn(const struct applier *a)

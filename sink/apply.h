@@ -37,6 +37,8 @@ bool applier_apply(struct applier *a, const struct transaction *list, struct err
 
 /* Commit LSN of the last transaction that is durable at the target; 0: none. */
 lsn_t applier_lsn(const struct applier *a);
+/* Does a target transaction wait for the next part, with its locks? */
+bool applier_is_open(const struct applier *a);
 lsn_t applier_exact_lsn(const struct applier *a);
 struct applier_counts applier_counts(const struct applier *a);
 

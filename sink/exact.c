@@ -72,22 +72,57 @@ static bool send(struct walk *w, const struct table_plan *t, const struct flow_p
 	return op_send(&w->pipe, flow, op, row, 1, w->x->params, e);
 }
 
-static bool update_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
-			const struct op_row *row, struct err *e)
+/* How an update reaches a flow's target. */
+enum way { IN_PLACE, MOVE, REPLACE };
+
+static enum way update_way(const struct flow_plan *flow, const struct op_row *row)
 {
-	bool unchanged = flow_reads_unchanged(flow, row->after);
+	if (!flow->keyed)
+		return REPLACE;
+	if (!row->before || flow_key_same(flow, row->before, row->after))
+		return IN_PLACE;
+	return flow_reads_unchanged(flow, row->after) && flow->move.sql ? MOVE : REPLACE;
+}
+
+static bool take_away(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
+		      const struct change *c, const struct op_row *row, struct err *e)
+{
 	struct op_row same = { row->after, row->after };
 
-	if (!flow->keyed)
-		return send(w, t, flow, OP_REMOVE, row, e) && send(w, t, flow, OP_INSERT, row, e);
-	if (row->before && !flow_key_same(flow, row->before, row->after)) {
-		if (unchanged && flow->move.sql)
-			return send(w, t, flow, OP_MOVE, row, e);
-		return send(w, t, flow, OP_REMOVE, row, e) && send(w, t, flow, OP_INSERT, row, e);
+	if (c->kind == CHANGE_DELETE)
+		return send(w, t, flow, OP_REMOVE, row, e);
+	if (c->kind == CHANGE_INSERT)
+		return true;
+	switch (update_way(flow, row)) {
+	case REPLACE:
+		return send(w, t, flow, OP_REMOVE, row, e);
+	case IN_PLACE:
+		return !flow->filtered || send(w, t, flow, OP_LEAVE, &same, e);
+	case MOVE:
+		break;
 	}
-	if (flow->filtered && !send(w, t, flow, OP_LEAVE, &same, e))
-		return false;
-	return send(w, t, flow, unchanged ? OP_UPDATE : OP_UPSERT, &same, e);
+	return true;
+}
+
+static bool bring(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
+		  const struct change *c, const struct op_row *row, struct err *e)
+{
+	struct op_row same = { row->after, row->after };
+
+	if (c->kind == CHANGE_DELETE)
+		return true;
+	if (c->kind == CHANGE_INSERT)
+		return send(w, t, flow, OP_INSERT, row, e);
+	switch (update_way(flow, row)) {
+	case REPLACE:
+		return send(w, t, flow, OP_INSERT, row, e);
+	case MOVE:
+		return send(w, t, flow, OP_MOVE, row, e);
+	case IN_PLACE:
+		break;
+	}
+	return send(w, t, flow, flow_reads_unchanged(flow, row->after) ? OP_UPDATE : OP_UPSERT,
+		    &same, e);
 }
 
 static bool clear_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
@@ -115,35 +150,36 @@ static bool clear_rank(struct walk *w, const struct change *c, unsigned rank, st
 	return true;
 }
 
-static bool apply_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
-		       const struct change *c, const struct op_row *row, struct err *e)
-{
-	switch (c->kind) {
-	case CHANGE_INSERT:
-		return send(w, t, flow, OP_INSERT, row, e);
-	case CHANGE_UPDATE:
-		return update_flow(w, t, flow, row, e);
-	case CHANGE_DELETE:
-		return send(w, t, flow, OP_REMOVE, row, e);
-	case CHANGE_TRUNCATE:
-	case CHANGE_MESSAGE:
-		break; /* not of a row */
-	}
-	return true;
-}
-
-/* The flows of one table by rank: from the children up for what goes, down for what comes. */
+/* All that goes before all that comes, so that no flow undoes another's; children first,
+ * then parents first. */
 static bool apply_flows(struct walk *w, const struct table_plan *t, const struct change *c,
 			const struct op_row *row, struct err *e)
 {
-	bool removes = c->kind == CHANGE_DELETE;
 	unsigned ranks = w->x->plan->max_rank + 1;
 
-	for (unsigned r = 0; r < ranks; r++)
+	for (unsigned rank = ranks; rank-- > 0;)
 		for (unsigned i = 0; i < t->nflows; i++)
-			if (t->flows[i].rank == (removes ? ranks - 1 - r : r) &&
-			    !apply_flow(w, t, &t->flows[i], c, row, e))
+			if (t->flows[i].rank == rank && !take_away(w, t, &t->flows[i], c, row, e))
 				return false;
+	for (unsigned rank = 0; rank < ranks; rank++)
+		for (unsigned i = 0; i < t->nflows; i++)
+			if (t->flows[i].rank == rank && !bring(w, t, &t->flows[i], c, row, e))
+				return false;
+	return true;
+}
+
+static bool check_before(const struct table_plan *t, const struct change *c, struct err *e)
+{
+	if (c->has_before || c->kind == CHANGE_INSERT)
+		return true;
+	for (unsigned i = 0; i < t->nflows; i++)
+		if (c->kind == CHANGE_DELETE || !t->flows[i].keyed)
+			return err_set(
+			    e, ERR_CONFIG,
+			    "%s was changed without its old row, which flow into %s needs: its "
+			    "replica identity is not what it was; abort, set REPLICA IDENTITY "
+			    "FULL and start again",
+			    t->label, t->flows[i].target_name);
 	return true;
 }
 
@@ -152,15 +188,18 @@ static bool apply_change(struct walk *w, const struct change *c, struct err *e)
 	const struct binding *b = c->relation ? bindings_find(w->x->bindings, c->relation) : NULL;
 	struct op_row row = { NULL, NULL };
 
-	if (!b || !b->table)
+	if (!b)
 		return true;
+	if (!b->table)
+		return binding_unknown(b, e);
+	if (!check_before(b->table, c, e))
+		return false;
 	if (c->has_before)
 		row.before = binding_row(b, &c->before, &w->arena);
-	if (c->kind == CHANGE_INSERT || c->kind == CHANGE_UPDATE) {
+	if (c->kind != CHANGE_DELETE)
 		row.after = binding_row(b, &c->after, &w->arena);
-		if (!binding_check(b, c->kind, row.after, e))
-			return false;
-	}
+	if (!binding_check(b, c->kind, row.after, e))
+		return false;
 	return apply_flows(w, b->table, c, &row, e);
 }
 

@@ -217,11 +217,10 @@ static enum fold_result fold_change(struct fold *f, const struct binding *b, con
 
 	if (!foldable(b->table, c->kind))
 		return FOLD_NEEDS_ORDER;
-	if (c->kind == CHANGE_INSERT || c->kind == CHANGE_UPDATE) {
+	if (c->kind != CHANGE_DELETE)
 		after = binding_row(b, &c->after, &f->arena);
-		if (!binding_check(b, c->kind, after, e))
-			return FOLD_FAILED;
-	}
+	if (!binding_check(b, c->kind, after, e))
+		return FOLD_FAILED;
 	if (t->table->nkey == 0)
 		return fold_nameless(f, t, after);
 	if ((before && !has_key(t->table, before)) || (after && !has_key(t->table, after)))
@@ -247,6 +246,8 @@ enum fold_result fold_add(struct fold *f, struct bindings *bindings, const struc
 		const struct binding *b = bindings_find(bindings, c->relation);
 		if (b->table)
 			result = fold_change(f, b, c, e);
+		else if (!binding_unknown(b, e))
+			result = FOLD_FAILED;
 	}
 	return result;
 }

@@ -121,10 +121,17 @@ static bool cut_table(const struct plan *plan, const struct table_plan *t, struc
 static bool must_restart(const struct table_chunks *t)
 {
 	unsigned copied = 0;
+	lsn_t lg = 0;
+	bool mixed = false;
 
-	for (unsigned i = 0; i < t->count; i++)
-		copied += t->chunks[i].copied;
-	return chunks_one_generation(t->table) && copied && copied < t->count;
+	for (unsigned i = 0; i < t->count; i++) {
+		if (!t->chunks[i].copied)
+			continue;
+		mixed |= copied && t->chunks[i].lg != lg;
+		lg = t->chunks[i].lg;
+		copied++;
+	}
+	return chunks_one_generation(t->table) && copied && (copied < t->count || mixed);
 }
 
 static bool share_target(const struct table_plan *a, const struct table_plan *b)

@@ -18,7 +18,8 @@ static const char table_sql[] =
 /*
  * toastable: only a value over 24 bytes leaves its row, and only in a table with a TOAST
  * table. comparable: a default operator class for the type, for what it is made of, or for
- * a type it is binary coercible to. sequence: owned (serial, identity) or named in the default.
+ * a type it is binary coercible to. exact: text of a nondeterministic collation is not.
+ * sequence: owned (serial, identity) or named in the default.
  */
 static const char columns_sql[] =
     "WITH RECURSIVE base AS ("
@@ -37,8 +38,12 @@ static const char columns_sql[] =
     "   OR (b.typtype = 'r' AND o.opcintype = 'anyrange'::regtype)"
     "   OR EXISTS (SELECT FROM pg_cast x WHERE x.castmethod = 'b' AND x.castcontext = 'i'"
     "    AND x.castsource = b.oid AND x.casttarget = o.opcintype))),"
+    " b.oid IN ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype,"
+    "  'oid'::regtype, 'text'::regtype, 'varchar'::regtype, 'name'::regtype, 'bytea'::regtype,"
+    "  'uuid'::regtype, 'date'::regtype, 'time'::regtype, 'timestamp'::regtype,"
+    "  'timestamptz'::regtype) AND coalesce(co.collisdeterministic, true),"
     " a.attcollation = 0 OR co.collname IN ('C', 'POSIX'),"
-    " a.attnotnull, a.atthasdef, a.attgenerated <> '', a.attidentity,"
+    " a.attnotnull, a.atthasdef, a.attgenerated, a.attidentity,"
     " a.attlen = -1 AND a.attstorage <> 'p' AND c.reltoastrelid <> 0 AND NOT ("
     "  (b.oid IN ('varchar'::regtype, 'bpchar'::regtype) AND a.atttypmod BETWEEN 4 AND 4 + 20 /"
     "   pg_encoding_max_length((SELECT encoding FROM pg_database"
@@ -105,6 +110,13 @@ const char *catalog_column_near(struct arena *a, const struct catalog_table *t, 
 	return nearest_name(name, names, t->ncolumns);
 }
 
+bool catalog_is_text(const struct catalog_column *c)
+{
+	enum { TEXT = 25, VARCHAR = 1043 };
+
+	return c->base_oid == TEXT || c->base_oid == VARCHAR;
+}
+
 static void take_table(const struct pg_result *r, struct catalog_table *t)
 {
 	t->oid = oid_of(r, 0, 0);
@@ -128,13 +140,14 @@ static struct catalog_column take_column(struct arena *a, const struct pg_result
 		.base_oid = oid_of(r, row, 4),
 		.builtin = pg_bool(r, row, 5),
 		.comparable = pg_bool(r, row, 6),
-		.bytewise = pg_bool(r, row, 7),
-		.not_null = pg_bool(r, row, 8),
-		.has_default = pg_bool(r, row, 9),
-		.generated = pg_bool(r, row, 10),
-		.identity = pg_text(r, row, 11)[0],
-		.toastable = pg_bool(r, row, 12),
-		.sequence = kept(a, r, row, 13),
+		.exact = pg_bool(r, row, 7),
+		.bytewise = pg_bool(r, row, 8),
+		.not_null = pg_bool(r, row, 9),
+		.has_default = pg_bool(r, row, 10),
+		.generated = pg_text(r, row, 11)[0],
+		.identity = pg_text(r, row, 12)[0],
+		.toastable = pg_bool(r, row, 13),
+		.sequence = kept(a, r, row, 14),
 	};
 }
 

@@ -25,8 +25,10 @@ struct catalog_column {
 	uint32_t base_oid; /* below all domains */
 	bool builtin;      /* the type is PostgreSQL's own */
 	bool comparable;   /* has an equality that means equal */
+	bool exact;        /* values that are equal are the same: not 1.0 and 1.00 */
 	bool bytewise;     /* its order depends on no collation */
-	bool not_null, has_default, generated;
+	bool not_null, has_default;
+	char generated;       /* 's' stored, 'v' virtual, 0 */
 	char identity;        /* 'a' always, 'd' by default, 0 */
 	bool toastable;       /* may be stored out of line */
 	const char *sequence; /* quoted; feeds its default. NULL: none */
@@ -69,6 +71,9 @@ bool catalog_references_load(struct pg *pg, struct arena *a, struct catalog_refe
 
 /* Index of the column, or ncolumns. */
 unsigned catalog_column_find(const struct catalog_table *t, const char *name);
+
+/* text or varchar, or a domain over one. */
+bool catalog_is_text(const struct catalog_column *c);
 
 /* The column most likely meant, or NULL. */
 const char *catalog_column_near(struct arena *a, const struct catalog_table *t, const char *name);

@@ -121,6 +121,17 @@ static void check_plugin(struct check *c, const char *setting)
 	buf_free(&list);
 }
 
+/* A plugin's text is not converted to the client's encoding as pgoutput's values are. */
+static void check_encoding(struct check *c)
+{
+	if (strcmp(c->m->decoder, "wal2json") == 0 && strcmp(c->source.encoding, "UTF8") != 0)
+		fail(c, &c->source,
+		     arena_printf(c->arena,
+				  "the database has encoding %s, in which wal2json would write; "
+				  "use decoder: pgoutput",
+				  c->source.encoding));
+}
+
 static void check_room(struct check *c, const struct pg_result *r)
 {
 	if (pg_bool(r, 0, 4))
@@ -153,6 +164,7 @@ static void judge_source(struct check *c, const struct pg_result *r)
 				  "the role may not replicate; run as a superuser: ALTER ROLE %s "
 				  "REPLICATION;",
 				  pg_text(r, 0, 8)));
+	check_encoding(c);
 	check_room(c, r);
 	check_plugin(c, pg_value(r, 0, 5));
 }

@@ -50,9 +50,12 @@ static void check_identity(struct check *c, const struct flow *f)
 	const char *missing =
 	    f->def->key.count ? list_columns(c, f, f->key_reads.column, outside_identity) : "";
 
-	if (f->def->insert_only)
-		return;
-	if (none)
+	if (f->def->insert_only) /* pgoutput is not even told of the others */
+		finding_add(c->findings, c->arena, FINDING_WARN, f->subject,
+			    "insert_only: an UPDATE or DELETE on %s.%s would not be followed, nor "
+			    "noticed; leave insert_only out if there can be one",
+			    f->from->schema, f->from->name);
+	else if (none)
 		check_fail_at(
 		    c, f->subject, f->def->from_place,
 		    "%s.%s %s; run: %s or say insert_only: true if it is only inserted into",
@@ -148,6 +151,33 @@ static void check_shared_key(struct check *c, const struct flow *f)
 		    f->from->schema, f->from->name);
 }
 
+/* Read by the SELECT, or one of the columns by which a row's changes are known. */
+static bool needed(const struct flow *f, unsigned column)
+{
+	const struct catalog_index *i = catalog_identity(f->from);
+
+	for (unsigned k = 0; i && k < i->ncolumns; k++)
+		if (i->columns[k] == column)
+			return true;
+	return f->query->reads[column];
+}
+
+static void check_generated(struct check *c, const struct flow *f)
+{
+	bool json = strcmp(c->m->decoder, "wal2json") == 0;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++) {
+		const struct catalog_column *s = &f->from->columns[i];
+		if (!needed(f, i) || !s->generated || (json && s->generated == 's'))
+			continue;
+		check_fail_at(c, f->subject, f->def->select_lies.first,
+			      "column \"%s\" of %s.%s is generated, and %s does not send it; "
+			      "compute it in the SELECT instead%s",
+			      s->name, f->from->schema, f->from->name, c->m->decoder,
+			      s->generated == 's' ? ", or use decoder: wal2json" : "");
+	}
+}
+
 static bool lossy_in_json(uint32_t oid)
 {
 	enum { FLOAT4 = 700, FLOAT8 = 701, NUMERIC = 1700 };
@@ -161,9 +191,7 @@ static void check_json(struct check *c, const struct flow *f)
 		return;
 	for (unsigned i = 0; i < f->from->ncolumns; i++) {
 		const struct catalog_column *s = &f->from->columns[i];
-		bool sent = f->query->reads[i] ||
-			    (catalog_identity(f->from) && catalog_in_identity(f->from, i));
-		if (sent && lossy_in_json(s->base_oid))
+		if (needed(f, i) && lossy_in_json(s->base_oid))
 			check_fail_at(c, f->subject, f->def->from_place,
 				      "column \"%s\" is %s, and wal2json before 2.6 sends NaN and "
 				      "Infinity as null; use decoder: pgoutput",
@@ -219,6 +247,7 @@ bool check_stream(struct check *c, struct flow *f, struct err *e)
 		check_shared_key(c, f);
 		warn_fixed_key(c, f);
 	}
+	check_generated(c, f);
 	check_json(c, f);
 	return check_types(c, f, e);
 }

@@ -231,10 +231,27 @@ static const char *key_list(struct arena *a, const struct flow *f)
 	return list;
 }
 
+static void check_never_null(struct check *c, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->def->key.count; i++) {
+		const struct catalog_column *t = flow_target(f, f->key[i]);
+		if (!t->not_null)
+			check_fail_at(
+			    c, f->subject, f->def->key_place,
+			    "key column \"%s\" of %s.%s may be NULL, and NULL never equals NULL, so "
+			    "its row cannot be found; run: ALTER TABLE %s ALTER COLUMN %s SET NOT "
+			    "NULL;",
+			    t->name, f->to->schema, f->to->name,
+			    arena_qualified(c->arena, f->to->schema, f->to->name),
+			    arena_ident(c->arena, t->name));
+	}
+}
+
 static void check_unique(struct check *c, const struct flow *f)
 {
 	if (f->key_away)
 		return;
+	check_never_null(c, f);
 	for (unsigned i = 0; i < f->to->nindexes; i++)
 		if (covers(f, &f->to->indexes[i]))
 			return;

@@ -166,6 +166,45 @@ static void check_agreement(struct check *c, const struct flow *flows)
 			}
 }
 
+/* Two literals that the column cannot hold as one value: '1' and '01' may be one integer. */
+static bool differ(const char *x, const char *y, const struct catalog_column *c)
+{
+	bool text = x && *x == '\'', other = y && *y == '\'';
+
+	return x && y && text == other && strcmp(x, y) != 0 && c->exact &&
+	       (!text || catalog_is_text(c));
+}
+
+/* A key column that both flows fill with a literal, each with its own. */
+static bool told_apart(const struct flow *a, const struct flow *b)
+{
+	for (unsigned i = 0; i < a->def->key.count; i++) {
+		const struct query_output *x = &a->query->outputs[a->key[i]];
+		unsigned y = query_output_find(b->query, x->name);
+		if (y < b->query->noutputs && flow_in_key(b, y) &&
+		    differ(x->constant, b->query->outputs[y].constant, flow_target(a, a->key[i])))
+			return true;
+	}
+	return false;
+}
+
+/* Two flows out of one row must not write under one key: each would undo the other. */
+static void check_union(struct check *c, const struct flow *flows)
+{
+	for (unsigned i = 0; i < c->m->nflows; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (flows[i].from->oid == flows[k].from->oid &&
+			    flows[i].to->oid == flows[k].to->oid &&
+			    (flows[i].def->key.count || flows[k].def->key.count) &&
+			    !told_apart(&flows[i], &flows[k]))
+				check_fail_at(
+				    c, flows[i].subject, flows[i].def->place,
+				    "the flow at line %u writes the same table from the same table, "
+				    "and their rows may share a key; fill a key column of each with "
+				    "a literal of its own, not cast",
+				    flows[k].def->place.line);
+}
+
 static void mark_sole(struct flow *flows, unsigned nflows)
 {
 	for (unsigned i = 0; i < nflows; i++) {
@@ -204,6 +243,7 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 		return true;
 	plan = plan_create(c);
 	check_agreement(c, flows);
+	check_union(c, flows);
 	mark_sole(flows, c->m->nflows);
 	if (!order_flows(c, flows, c->m->nflows, plan, e))
 		return false;

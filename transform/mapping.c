@@ -56,7 +56,7 @@ static const struct option switch_options[] = {
 	{ "source_sql", OPTION_TEXT, FIELD(switch_def, source_sql),
 	  .help = "SQL at the source, in the transaction of the switch" },
 	{ "target_sql", OPTION_TEXT, FIELD(switch_def, target_sql),
-	  .help = "SQL at the target, before the switch commits" },
+	  .help = "SQL at the target, right after the switch has committed" },
 };
 
 static const struct option rename_options[] = {

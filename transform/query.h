@@ -46,8 +46,9 @@ struct query_output {
 	const char *name;
 	size_t at;
 	struct query_reads reads;
-	bool plain;      /* a column of old, perhaps cast */
-	unsigned column; /* plain: which */
+	bool plain;           /* a column of old, perhaps cast */
+	unsigned column;      /* plain: which */
+	const char *constant; /* an integer, or a string after a ', not cast. NULL: neither */
 };
 
 struct query {

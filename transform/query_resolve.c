@@ -178,6 +178,17 @@ static void find_plain(const struct resolve *r, struct query_output *o, const Pg
 		   !o->reads.elsewhere;
 }
 
+static const char *constant(struct arena *a, const PgQuery__Node *v)
+{
+	const PgQuery__AConst *k = v->node_case == PG_QUERY__NODE__NODE_A_CONST ? v->a_const : NULL;
+
+	if (k && k->val_case == PG_QUERY__A__CONST__VAL_IVAL)
+		return arena_printf(a, "%d", k->ival->ival);
+	if (k && k->val_case == PG_QUERY__A__CONST__VAL_SVAL)
+		return arena_printf(a, "'%s", k->sval->sval);
+	return NULL;
+}
+
 static bool resolve_outputs(struct resolve *r)
 {
 	const PgQuery__SelectStmt *s = r->q->tree->select;
@@ -191,6 +202,7 @@ static bool resolve_outputs(struct resolve *r)
 		if (o->reads.elsewhere)
 			reads_add(r->q->ncolumns, &o->reads, &r->q->from);
 		find_plain(r, o, val);
+		o->constant = constant(r->arena, val);
 	}
 	return true;
 }

@@ -75,7 +75,10 @@ static void put_unnest(struct buf *b, const struct binding *bound)
 	buf_putc(b, ')');
 }
 
-/* SELECT u.c0 AS "id", u.c1::numeric(10,2) AS "amount" */
+/*
+ * SELECT u.c0 AS "id", u.c1::numeric AS "amount": without the modifier, which the source
+ * may have changed since. The bare type cuts and rounds nothing.
+ */
 static void put_row(struct buf *b, const struct binding *bound)
 {
 	buf_puts(b, "SELECT");
@@ -86,7 +89,7 @@ static void put_row(struct buf *b, const struct binding *bound)
 			continue;
 		buf_printf(b, "%s %s.c%u", i ? "," : "", bound->alias, i);
 		if (p->wire == WIRE_TEXT)
-			buf_printf(b, "::%s", c->type);
+			buf_printf(b, "::%s", c->bare_type);
 		buf_puts(b, " AS ");
 		buf_ident(b, c->name);
 	}
@@ -371,6 +374,16 @@ static void make_remove(struct arena *a, const struct flow *f, struct flow_plan 
 	name_statement(a, f, "remove", &b, &bound, &out->remove);
 }
 
+/* What = takes for equal may still be another value: 1.0 and 1.00. */
+static void put_same_text(struct buf *b, const struct catalog_column *c)
+{
+	buf_puts(b, " AND n.");
+	buf_ident(b, c->name);
+	buf_puts(b, "::text IS NOT DISTINCT FROM q.");
+	buf_ident(b, c->name);
+	buf_printf(b, "::%s::text", stored_type(c));
+}
+
 /* n."a" = q."a"::int AND n."note" IS NOT DISTINCT FROM ... */
 static void put_row_match(struct buf *b, const struct flow *f)
 {
@@ -382,10 +395,12 @@ static void put_row_match(struct buf *b, const struct flow *f)
 		buf_printf(b, "%s %s q.", text, c->not_null ? "=" : "IS NOT DISTINCT FROM");
 		buf_ident(b, c->name);
 		buf_printf(b, "::%s%s", stored_type(c), text);
+		if (c->comparable && !c->exact)
+			put_same_text(b, c);
 	}
 }
 
-/* Without a key one row that equals the old one goes; which of several does not matter. */
+/* Without a key one row that is the same as the old one goes; which of several does not matter. */
 static void make_remove_equal(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
 	struct binding bound = bind(a, f, f->query->reads, false);

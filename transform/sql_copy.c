@@ -82,7 +82,7 @@ static void put_stage_table(struct buf *b, const char *stage, const struct flow 
 			continue;
 		buf_puts(b, separator);
 		buf_ident(b, f->from->columns[i].name);
-		buf_printf(b, " %s", f->from->columns[i].type);
+		buf_printf(b, " %s", f->from->columns[i].bare_type);
 		separator = ", ";
 	}
 	buf_puts(b, ") ON COMMIT DELETE ROWS");

@@ -13,7 +13,7 @@ static void take_columns(struct arena *a, const struct catalog_table *from, stru
 		const struct catalog_column *c = &from->columns[i];
 		columns[i] = (struct plan_column){
 			.name = c->name,
-			.type = c->type,
+			.type = c->bare_type, /* the modifier may change meanwhile */
 			.type_oid = c->type_oid,
 			.wire = sql_wire(c->type_oid),
 			.not_null = c->not_null,
@@ -80,27 +80,67 @@ static bool ordered(const struct catalog_column *c)
 
 	for (size_t i = 0; i < sizeof oids / sizeof *oids; i++)
 		if (oids[i] == c->type_oid)
-			return c->bytewise && c->not_null;
+			return c->bytewise && c->not_null && !c->generated;
 	return false;
 }
 
-/* How many of the index's first columns can cut chunks; deletes must bring them, too. */
-static unsigned usable_prefix(const struct catalog_table *from, const struct catalog_index *index,
-			      bool insert_only)
+/* Do two values that differ in from still differ in to? */
+static bool keeps_apart(const struct catalog_column *from, const struct catalog_column *to)
 {
-	unsigned n = 0;
+	enum { INT8 = 20, INT2 = 21, INT4 = 23, OID = 26, DATE = 1082, UUID = 2950 };
+	uint32_t t = from->base_oid;
 
-	while (index->exact && n < index->ncolumns && ordered(&from->columns[index->columns[n]]) &&
-	       (insert_only || catalog_in_identity(from, index->columns[n])))
-		n++;
-	return n;
+	if (t == INT2 || t == INT4 || t == INT8 || t == OID || t == DATE || t == UUID)
+		return true; /* through every cast that such a key could have */
+	if (catalog_is_text(from) && catalog_is_text(to))
+		return to->exact;
+	return t == to->base_oid &&
+	       (strcmp(from->type, to->type) == 0 || strcmp(to->type, to->bare_type) == 0);
 }
 
-static void take_chunk_key(const struct catalog_table *from, struct table_plan *t)
+static bool key_holds(const struct flow *f, unsigned column)
 {
-	for (unsigned i = 0; i < from->nindexes && t->chunk.nkey == 0; i++) {
-		t->chunk.nkey = usable_prefix(from, &from->indexes[i], t->insert_only);
-		t->chunk.key = from->indexes[i].columns;
+	for (unsigned i = 0; i < f->def->key.count; i++) {
+		const struct query_output *o = &f->query->outputs[f->key[i]];
+		if (o->plain && o->column == column &&
+		    keeps_apart(&f->from->columns[column], flow_target(f, f->key[i])))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Chunks are copied at different times. So that no two of them bring rows under one key of
+ * a target, a row's keys must say in which chunk it lies.
+ */
+static bool every_key_holds(const struct flow *flows, unsigned nflows, uint32_t table,
+			    unsigned column)
+{
+	for (unsigned i = 0; i < nflows; i++)
+		if (flows[i].from->oid == table && flows[i].def->key.count &&
+		    !key_holds(&flows[i], column))
+			return false;
+	return true;
+}
+
+/* Can the column cut chunks? Deletes must bring it, too. */
+static bool cuts(const struct flow *flows, unsigned nflows, const struct flow *f, unsigned column)
+{
+	return ordered(&f->from->columns[column]) &&
+	       (f->def->insert_only || catalog_in_identity(f->from, column)) &&
+	       every_key_holds(flows, nflows, f->from->oid, column);
+}
+
+/* As many of an index's first columns as can cut. */
+static void take_chunk_key(const struct flow *flows, unsigned nflows, const struct flow *f,
+			   struct chunk_plan *chunk)
+{
+	for (unsigned i = 0; i < f->from->nindexes && chunk->nkey == 0; i++) {
+		const struct catalog_index *index = &f->from->indexes[i];
+		chunk->key = index->columns;
+		while (index->exact && chunk->nkey < index->ncolumns &&
+		       cuts(flows, nflows, f, index->columns[chunk->nkey]))
+			chunk->nkey++;
 	}
 }
 
@@ -123,7 +163,7 @@ static struct table_plan *table_of(struct plan *plan, const struct flow *flows, 
 	t->insert_only = f->def->insert_only;
 	take_columns(plan->arena, f->from, t);
 	take_key(flows, nflows, f->from, t);
-	take_chunk_key(f->from, t);
+	take_chunk_key(flows, nflows, f, &t->chunk);
 	t->flows = arena_array(plan->arena, nflows, sizeof *t->flows);
 	return t;
 }

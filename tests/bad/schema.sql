@@ -39,4 +39,11 @@ CREATE TABLE app.left_side (id int PRIMARY KEY, other int);
 CREATE TABLE app.right_side (id int PRIMARY KEY, other int REFERENCES app.left_side);
 ALTER TABLE app.left_side ADD CONSTRAINT left_to_right FOREIGN KEY (other) REFERENCES app.right_side;
 
+CREATE TABLE public.square (
+	id int PRIMARY KEY,
+	side int,
+	area int GENERATED ALWAYS AS (side * side) STORED
+);
+CREATE TABLE app.visitor (number int UNIQUE, name text);
+
 CREATE FUNCTION app.roll(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';

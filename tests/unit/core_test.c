@@ -208,7 +208,7 @@ static void relations_compare_by_shape(void **state)
 	static const struct column ab[] = { { "a", 23, true }, { "b", 25, false } };
 	static const struct column aB[] = { { "a", 23, true }, { "b", 25, true } };
 	static const struct column ba[] = { { "b", 25, false }, { "a", 23, true } };
-	struct relation one = { "s", "t", 2, ab }, other = { "s", "t", 2, ab };
+	struct relation one = { "s", "t", true, 2, ab }, other = { "s", "t", true, 2, ab };
 
 	(void)state;
 	assert_true(relation_equal(&one, &other));
@@ -216,9 +216,9 @@ static void relations_compare_by_shape(void **state)
 	assert_false(relation_equal(&one, &other));
 	other.columns = ba;
 	assert_false(relation_equal(&one, &other));
-	other = (struct relation){ "s", "t", 1, ab };
+	other = (struct relation){ "s", "t", true, 1, ab };
 	assert_false(relation_equal(&one, &other));
-	other = (struct relation){ "s", "u", 2, ab };
+	other = (struct relation){ "s", "u", true, 2, ab };
 	assert_false(relation_equal(&one, &other));
 }
 

@@ -134,7 +134,8 @@ static void every_bad_select_has_its_message(void **state)
 /* Per output and for WHERE and FROM: a letter for each column read, in order of columns. */
 static const struct {
 	const char *text;
-	const char *outputs; /* name:reads, where + is something else in FROM, = is plain */
+	const char
+	    *outputs; /* name:reads, where + is something else in FROM, = is plain; constants */
 	const char *filter, *from;
 	const char *key; /* narrowed to the first output, without filter */
 } good[] = {
@@ -152,7 +153,9 @@ static const struct {
 	  "SELECT id FROM old" },
 	{ "SELECT id, to_jsonb(o.*) AS doc FROM old o", "id:=0 doc:01234", "", "",
 	  "SELECT id FROM old o" },
-	{ "SELECT id, 'x' AS kind FROM old", "id:=0 kind:", "", "", "SELECT id FROM old" },
+	{ "SELECT id, 'x' AS kind FROM old", "id:=0 kind:'x", "", "", "SELECT id FROM old" },
+	{ "SELECT id, 7 AS a, '7'::text AS b, -7 AS c FROM old", "id:=0 a:7 b: c:", "", "",
+	  "SELECT id FROM old" },
 	{ "SELECT id, (SELECT max(t) FROM unnest(tags) t) AS top FROM old", "id:=0 top:3+", "", "",
 	  "SELECT id FROM old" },
 	{ "SELECT id, t AS tag FROM old, LATERAL unnest(tags) AS t WHERE t <> name", "id:=0 tag:3+",
@@ -180,6 +183,7 @@ static void put_outputs(struct buf *b, const struct query *q)
 		const struct query_output *o = &q->outputs[i];
 		buf_printf(b, "%s%s:%s", i ? " " : "", o->name, o->plain ? "=" : "");
 		put_reads(b, &o->reads);
+		buf_puts(b, o->constant ? o->constant : "");
 	}
 }
 
