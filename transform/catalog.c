@@ -11,7 +11,7 @@ static const char table_sql[] =
     " has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),"
     " has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT'),"
     " has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),"
-    " row_security_active(c.oid)"
+    " row_security_active(c.oid), EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = $1 AND c.relname = $2";
 
@@ -128,6 +128,7 @@ static void take_table(const struct pg_result *r, struct catalog_table *t)
 	t->may_update = pg_bool(r, 0, 6);
 	t->may_delete = pg_bool(r, 0, 7);
 	t->row_security = pg_bool(r, 0, 8);
+	t->has_children = pg_bool(r, 0, 9);
 }
 
 static struct catalog_column take_column(struct arena *a, const struct pg_result *r, unsigned row)

@@ -48,6 +48,7 @@ struct catalog_table {
 	char kind, persistence, replica_identity; /* as in pg_class */
 	bool may_select, may_insert, may_update, may_delete;
 	bool row_security; /* hides rows from this role */
+	bool has_children; /* by inheritance */
 	unsigned ncolumns;
 	const struct catalog_column *columns;
 	unsigned nindexes; /* unique ones */

@@ -12,7 +12,7 @@ static const char *kind_name(const struct catalog_table *t)
 	switch (t->kind) {
 	case 'r':
 		if (t->persistence == 'p')
-			return NULL;
+			return t->has_children ? "a table with inheritance children" : NULL;
 		return t->persistence == 'u' ? "an unlogged table" : "a temporary table";
 	case 'p':
 		return "a partitioned table";

@@ -211,6 +211,15 @@ static struct sequence_plan sequence_of(struct arena *a, const struct flow *f, u
 	};
 }
 
+/* A sequence can also be part of a text, whose highest value says nothing. */
+static bool counts(const struct catalog_column *t)
+{
+	enum { INT8 = 20, INT2 = 21, INT4 = 23, NUMERIC = 1700 };
+
+	return t->sequence && (t->base_oid == INT8 || t->base_oid == INT2 || t->base_oid == INT4 ||
+			       t->base_oid == NUMERIC);
+}
+
 void sequences_build(struct plan *plan, const struct flow *flows, unsigned nflows)
 {
 	unsigned room = 0;
@@ -220,7 +229,7 @@ void sequences_build(struct plan *plan, const struct flow *flows, unsigned nflow
 	struct sequence_plan *list = arena_array(plan->arena, room, sizeof *list);
 	for (unsigned i = 0; i < nflows; i++)
 		for (unsigned k = 0; k < flows[i].query->noutputs; k++) {
-			if (!flow_target(&flows[i], k)->sequence)
+			if (!counts(flow_target(&flows[i], k)))
 				continue;
 			list[plan->nsequences] = sequence_of(plan->arena, &flows[i], k);
 			if (!known_sequence(list, plan->nsequences, &list[plan->nsequences]))

@@ -154,7 +154,7 @@ static const struct {
 	{ "SELECT id, to_jsonb(o.*) AS doc FROM old o", "id:=0 doc:01234", "", "",
 	  "SELECT id FROM old o" },
 	{ "SELECT id, 'x' AS kind FROM old", "id:=0 kind:'x", "", "", "SELECT id FROM old" },
-	{ "SELECT id, 7 AS a, '7'::text AS b, -7 AS c FROM old", "id:=0 a:7 b: c:", "", "",
+	{ "SELECT id, 7 AS a, '7'::text AS b, -7 AS c FROM old", "id:=0 a:7 b: c:-7", "", "",
 	  "SELECT id FROM old" },
 	{ "SELECT id, (SELECT max(t) FROM unnest(tags) t) AS top FROM old", "id:=0 top:3+", "", "",
 	  "SELECT id FROM old" },
