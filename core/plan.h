@@ -38,7 +38,7 @@ struct statement {
 
 struct plan_column {
 	const char *name;
-	const char *type; /* format_type() with modifier, as the source writes it */
+	const char *type; /* format_type() without modifier: values are never cut to one */
 	uint32_t type_oid;
 	enum wire wire;
 	bool not_null;
