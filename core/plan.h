@@ -132,7 +132,6 @@ struct plan {
 	struct table_plan *tables;
 	unsigned nsequences;
 	const struct sequence_plan *sequences;
-	bool deferrable;   /* some target constraint is deferrable */
 	unsigned max_rank; /* highest flow_plan.rank */
 };
 

@@ -23,11 +23,6 @@ static const struct {
 	[HOOK_ERROR] = { "on_error", "error" },
 };
 
-const char *hook_name(enum hook hook)
-{
-	return hooks[hook].name;
-}
-
 static void notify(const struct migration *m, enum hook hook, struct pg *target)
 {
 	struct arena scratch = ARENA_INIT;

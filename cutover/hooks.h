@@ -16,8 +16,6 @@
 
 struct pg;
 
-const char *hook_name(enum hook hook);
-
 /* A notification that cannot be sent is logged, not an error. */
 bool hook_run(const struct migration *m, enum hook hook, struct pg *target, struct err *e);
 

@@ -42,23 +42,6 @@ bool slot_create_temporary(struct pg *pg, const char *name, const char *plugin, 
 	return create(pg, sql, a, out, e) || err_wrap(e, "create temporary slot %s", name);
 }
 
-bool slot_identify_system(struct pg *pg, struct arena *a, struct system_identity *out,
-			  struct err *e)
-{
-	struct pg_result *r = NULL;
-	bool ok = pg_query_row(pg, "IDENTIFY_SYSTEM", 0, NULL, &r, e) ||
-		  err_wrap(e, "identify system");
-
-	if (ok) {
-		out->id = arena_strdup(a, pg_text(r, 0, 0));
-		out->timeline = (int)pg_int(r, 0, 1);
-		out->flushed = pg_lsn(r, 0, 2);
-		out->database = arena_strdup(a, pg_text(r, 0, 3));
-	}
-	pg_result_free(r);
-	return ok;
-}
-
 static void status_read(const struct pg_result *r, struct arena *a, struct slot_status *out)
 {
 	out->exists = true;

@@ -32,21 +32,12 @@ struct slot_status {
 	bool lost;              /* its WAL is gone, or it was invalidated: make a new one */
 };
 
-struct system_identity {
-	const char *id; /* the cluster's system identifier, a 64-bit decimal */
-	int timeline;
-	lsn_t flushed;
-	const char *database;
-};
-
 /* On a replication connection, outside a transaction. */
 bool slot_create(struct pg *pg, const char *name, const char *plugin, struct arena *a,
 		 struct slot_snapshot *out, struct err *e);
 /* The same; the server drops it when the connection ends. */
 bool slot_create_temporary(struct pg *pg, const char *name, const char *plugin, struct arena *a,
 			   struct slot_snapshot *out, struct err *e);
-bool slot_identify_system(struct pg *pg, struct arena *a, struct system_identity *out,
-			  struct err *e);
 
 /* On an ordinary connection. exists is false, and all else empty, when there is none. */
 bool slot_lookup(struct pg *pg, const char *name, struct arena *a, struct slot_status *out,

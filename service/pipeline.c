@@ -222,7 +222,6 @@ static double seconds_since(int64_t commit_time)
 
 struct pipeline_state pipeline_state(struct pipeline *p)
 {
-	struct applier_counts counts = applier_counts(p->applier);
 	struct receiver_backlog backlog;
 
 	receiver_backlog(p->receiver, &backlog);
@@ -234,9 +233,6 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 		.lag_seconds =
 		    backlog.oldest_commit_time ? seconds_since(backlog.oldest_commit_time) : 0,
 		.queued_bytes = backlog.queued_bytes,
-		.changes = counts.changes,
-		.transactions = counts.transactions,
-		.exact = counts.exact,
 	};
 }
 

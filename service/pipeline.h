@@ -29,7 +29,6 @@ struct pipeline_state {
 	bool pending;       /* something is received and not applied */
 	double lag_seconds; /* since the oldest change not applied was committed; 0: none */
 	uint64_t queued_bytes;
-	uint64_t changes, transactions, exact; /* since it was opened */
 };
 
 struct pipeline_state pipeline_state(struct pipeline *p);

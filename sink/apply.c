@@ -23,7 +23,6 @@ struct applier {
 	bool open;                    /* a target transaction waits for the next part */
 	struct progress_step carried; /* what the open one has applied so far */
 	lsn_t exact_lsn;
-	struct applier_counts counts;
 };
 
 static bool prepare_flow(struct applier *a, const struct flow_plan *flow, struct err *e)
@@ -126,8 +125,6 @@ static bool send_end(struct applier *a, struct pipe *pipe, const struct progress
 static void committed(struct applier *a, const struct progress_step *s)
 {
 	a->progress.lsn = s->to;
-	a->counts.changes += s->changes;
-	a->counts.transactions += s->transactions;
 }
 
 /* A claim that fails by a division by zero found the progress row moved. */
@@ -186,7 +183,6 @@ static bool apply_sets(struct applier *a, const struct transaction *list, struct
 		return false;
 	a->open = !end;
 	a->carried = s;
-	a->counts.batches++;
 	if (end)
 		committed(a, &s);
 	return true;
@@ -239,7 +235,6 @@ static bool apply_exact(struct applier *a, const struct transaction *list, struc
 		if (!exact_apply(&x, t, e) || (t->last && !end_exact(a, t, &s, e)))
 			return false;
 		a->carried = s;
-		a->counts.exact++;
 	}
 	return true;
 }
@@ -317,17 +312,7 @@ bool applier_is_open(const struct applier *a)
 	return a->open;
 }
 
-lsn_t applier_lsn(const struct applier *a)
-{
-	return a->progress.lsn;
-}
-
 lsn_t applier_exact_lsn(const struct applier *a)
 {
 	return a->exact_lsn;
-}
-
-struct applier_counts applier_counts(const struct applier *a)
-{
-	return a->counts;
 }

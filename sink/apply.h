@@ -24,10 +24,6 @@ struct applier;
 struct pg;
 struct progress;
 
-struct applier_counts {
-	uint64_t changes, transactions, batches, exact;
-};
-
 bool applier_create(struct pg *target, const struct plan *plan, const struct progress *at,
 		    lsn_t exact_lsn, struct applier **out, struct err *e);
 void applier_destroy(struct applier *a); /* NULL is fine */
@@ -35,11 +31,8 @@ void applier_destroy(struct applier *a); /* NULL is fine */
 /* list: in commit order, linked by next; only the last may be a part that is not last. */
 bool applier_apply(struct applier *a, const struct transaction *list, struct err *e);
 
-/* Commit LSN of the last transaction that is durable at the target; 0: none. */
-lsn_t applier_lsn(const struct applier *a);
 /* Does a target transaction wait for the next part, with its locks? */
 bool applier_is_open(const struct applier *a);
 lsn_t applier_exact_lsn(const struct applier *a);
-struct applier_counts applier_counts(const struct applier *a);
 
 #endif

@@ -268,16 +268,3 @@ bool migration_compile(const struct migration *m, struct pg *source, struct pg *
 	*out = NULL;
 	return compile(&c, out, e);
 }
-
-bool target_is_empty(struct pg *target, const struct flow_plan *flow, bool *empty, struct err *e)
-{
-	struct pg_result *r = NULL;
-	struct buf sql = BUF_INIT;
-
-	buf_printf(&sql, "SELECT NOT EXISTS (SELECT FROM %s)", flow->target);
-	bool ok = pg_query_row(target, buf_str(&sql), 0, NULL, &r, e);
-	*empty = ok && pg_bool(r, 0, 0);
-	pg_result_free(r);
-	buf_free(&sql);
-	return ok;
-}

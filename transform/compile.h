@@ -44,7 +44,4 @@ bool migration_compile(const struct migration *m, struct pg *source, struct pg *
 		       struct arena *arena, struct plan **out, struct findings *findings,
 		       struct err *e);
 
-/* Does the flow's target hold no row? For the start of a new migration. */
-bool target_is_empty(struct pg *target, const struct flow_plan *flow, bool *empty, struct err *e);
-
 #endif

@@ -101,9 +101,6 @@ bool order_flows(struct check *c, struct flow *flows, unsigned nflows, struct pl
 	if (!settle(&g, true) && !settle(&g, false))
 		fail_cycle(c, &g);
 	warn_self(c, &g);
-	for (unsigned i = 0; i < g.nedges; i++)
-		plan->deferrable |= edges[i].deferrable &&
-				    (writes(&g, edges[i].child) || writes(&g, edges[i].parent));
 	for (unsigned i = 0; i < nflows; i++)
 		if (flows[i].plan->rank > plan->max_rank)
 			plan->max_rank = flows[i].plan->rank;
