@@ -80,15 +80,28 @@ static bool take_argument(int which, struct arguments *a)
 	}
 }
 
+static const char *option_name(int which)
+{
+	const struct option *o = long_options;
+
+	while (o->name && o->val != which)
+		o++;
+	return o->name ? o->name : "";
+}
+
 /* argv[0] is the subcommand. Leaves optind at the first word that is no option. */
 static int parse_arguments(const struct command *c, int argc, char **argv, struct arguments *a)
 {
 	int which;
 
 	opterr = 0;
-	while ((which = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		if (which == '?' || !(c->takes & (unsigned)which))
+	while ((which = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+		if (which == '?')
 			return usage_error("unknown option:", argv[optind - 1]);
+		if (which == ':')
+			return usage_error("no value after", argv[optind - 1]);
+		if (!(c->takes & (unsigned)which))
+			return usage_error("this command has no option", option_name(which));
 		if (!take_argument(which, a))
 			return usage_error("--timeout: want seconds, got", optarg);
 	}
@@ -132,6 +145,11 @@ int main(int argc, char **argv)
 		puts("pgcrossfade " PGCROSSFADE_VERSION);
 		return EXIT_DONE;
 	}
+	for (int i = 2; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0) {
+			print_help(stdout);
+			return EXIT_DONE;
+		}
 	for (const struct command *c = commands; c->name; c++)
 		if (strcmp(c->name, argv[1]) == 0)
 			return run_subcommand(c, argc - 1, argv + 1);
