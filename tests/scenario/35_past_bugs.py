@@ -1,0 +1,97 @@
+"""What went wrong once: each part is a bug that was found, and stays away."""
+from harness.drain import drain
+from harness.compare import must_equal
+from harness.flow import Flow
+from harness.migration import EXIT_USAGE
+from harness.processes import Failed
+
+OLD = """
+CREATE TABLE public.a (id int PRIMARY KEY, n int, note text);
+CREATE TABLE public.b (id int PRIMARY KEY, n int);
+INSERT INTO public.a SELECT i, i, 'note ' || i FROM generate_series(1, 500) i;
+INSERT INTO public.b SELECT i, i FROM generate_series(1, 500) i;
+CREATE SCHEMA here;
+CREATE TABLE here.a (id bigint PRIMARY KEY, n bigint);
+"""
+
+NEW = """
+CREATE SCHEMA app;
+CREATE TABLE app.a (id bigint PRIMARY KEY, n bigint, note text);
+CREATE TABLE app.b (id bigint PRIMARY KEY, n bigint);
+"""
+
+A = [Flow("public.a", "app.a", key=("id",),
+          select="SELECT id::bigint AS id, n::bigint AS n, note FROM old")]
+B = [Flow("public.b", "app.b", key=("id",),
+          select="SELECT id::bigint AS id, n::bigint AS n FROM old")]
+HERE = [Flow("public.a", "here.a", key=("id",),
+             select="SELECT id::bigint AS id, n::bigint AS n FROM old")]
+
+APPLIED = "SELECT transactions FROM pgcrossfade.progress WHERE migration = 'one'"
+
+
+def own_writes_come_back(s):
+    """In one database the mark of our own transactions was decoded, applied and marked again."""
+    migration = s.migration(HERE, target=s.source, name="one")
+    migration.start()
+    migration.wait_for("lag-zero")
+    before = s.source.value(APPLIED)
+    s.source.run("UPDATE public.a SET n = n + 1 WHERE id = 1")
+    drain(migration)
+    drain(migration)
+    if s.source.value(APPLIED) != before + 1:
+        raise Failed(f"{s.source.value(APPLIED) - before} transactions for one update")
+    migration.command("abort")
+    migration.ended(0)
+
+
+def a_name_is_taken(s):
+    """`a-b` and `a_b` are one slot: the second took it from the first, which lost changes."""
+    first = s.migration(A, name="a-b")
+    first.start()
+    first.wait_for("lag-zero")
+    second = s.migration(B, name="a_b")
+    second.start()
+    second.ended(EXIT_USAGE)
+    if "already has replication slot" not in second.log_text():
+        raise Failed(second.log_text())
+    s.source.run("UPDATE public.a SET n = -1 WHERE id = 2")
+    drain(first)
+    must_equal(first)
+    return first
+
+
+def a_renamed_column(s, migration):
+    """It was taken for a long value that had not changed."""
+    s.source.run("ALTER TABLE public.a RENAME note TO remark")
+    s.source.run("UPDATE public.a SET remark = 'lost?' WHERE id = 3")
+    migration.ended(EXIT_USAGE)
+    s.source.run("ALTER TABLE public.a RENAME remark TO note")
+    if 'column "note"' not in migration.log_text():
+        raise Failed(migration.log_text())
+    migration.command("abort")
+
+
+def another_freeze_stays(s):
+    """With the last migration of a ledger went the schema, and with it another one's freeze."""
+    frozen = s.migration(B, name="frozen")
+    frozen.start()
+    frozen.wait_for("lag-zero")
+    frozen.command("cutover")
+    # the source of `frozen` is the target of this one
+    other = s.migration(HERE, target=s.source, name="other")
+    other.start()
+    other.wait_for("lag-zero")
+    other.command("abort")
+    if not s.source.value("SELECT count(*) FROM pg_trigger WHERE tgname = 'pgcrossfade_freeze'"):
+        raise Failed("the old table of another migration is not frozen any more")
+
+
+def scenario(s):
+    s.source.run(OLD)
+    s.target.run(NEW)
+    own_writes_come_back(s)
+    first = a_name_is_taken(s)
+    if s.decoder == "pgoutput":  # wal2json: docs/limits.md
+        a_renamed_column(s, first)
+    another_freeze_stays(s)
