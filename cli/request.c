@@ -75,6 +75,15 @@ static bool alone(struct asking *q, const struct ledger_migration *m, struct err
 			    m->phase);
 		return ending_complete(&q->session, *q->argument != '\0', e);
 	}
+	if (q->id && phase == PH_SWITCHED) {
+		puts("switched; the run ended before it could say so");
+		return true;
+	}
+	if (phase == PH_CUTOVER && !m->error)
+		return err_set(e, ERR_NONE,
+			       "%s: the run ended in the middle of it; start it again, it settles "
+			       "whether the switch was made",
+			       q->kind);
 	if (m->error)
 		return err_set(e, ERR_NONE, "%s: the run stopped in phase %s: %s", q->kind,
 			       m->phase, m->error);
