@@ -72,15 +72,22 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 	return true;
 }
 
-static void put_tables(const struct plan *plan, struct buf *sql)
+/* The publications hold the tables by oid: what they were made for, also after a restart. */
+static void put_tables(const struct session *s, struct buf *sql)
 {
 	buf_puts(sql, "SELECT string_agg(name, ', ') FROM (VALUES ");
-	for (unsigned i = 0; i < plan->ntables; i++) {
+	for (unsigned i = 0; i < s->plan->ntables; i++) {
 		buf_puts(sql, i ? ", (" : "(");
-		buf_literal(sql, plan->tables[i].quoted);
-		buf_printf(sql, ", %u::oid)", plan->tables[i].oid);
+		buf_literal(sql, s->plan->tables[i].quoted);
+		buf_putc(sql, ')');
 	}
-	buf_puts(sql, ") AS t (name, oid) WHERE to_regclass(name) IS DISTINCT FROM t.oid");
+	buf_puts(sql, ") AS t (name) WHERE NOT EXISTS (SELECT FROM pg_publication p "
+		      "JOIN pg_publication_rel r ON r.prpubid = p.oid "
+		      "WHERE r.prrelid = to_regclass(t.name) AND p.pubname IN (");
+	buf_literal(sql, s->publication);
+	buf_puts(sql, ", ");
+	buf_literal(sql, s->insert_publication);
+	buf_puts(sql, "))");
 }
 
 bool session_same_tables(struct session *s, struct err *e)
@@ -88,13 +95,14 @@ bool session_same_tables(struct session *s, struct err *e)
 	struct buf sql = BUF_INIT;
 	struct pg_result *r = NULL;
 
-	put_tables(s->plan, &sql);
+	put_tables(s, &sql);
 	bool ok = pg_query_row(s->source, sql.data, 0, NULL, &r, e) ||
 		  err_wrap(e, "look at the old tables");
 	if (ok && pg_value(r, 0, 0))
 		ok = err_set(
 		    e, ERR_CONFIG,
-		    "%s: renamed, or dropped and made again, since the migration began; give "
+		    "%s: renamed, or dropped and made again, or taken out of the publication, "
+		    "since the migration began; give "
 		    "the table its name back, or abort and start again",
 		    pg_text(r, 0, 0));
 	pg_result_free(r);

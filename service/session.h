@@ -30,7 +30,7 @@ void session_close(struct session *s); /* fine when not open */
 bool session_compile(struct session *s, struct findings *findings, struct err *e);
 
 /*
- * Are the old tables still those the plan was made for? A renamed one, or one that was
+ * Are the old tables still those the publications were made for? A renamed one, or one that was
  * dropped and made again, is no longer followed under its name.
  */
 bool session_same_tables(struct session *s, struct err *e);

@@ -72,6 +72,26 @@ def a_renamed_column(s, migration):
     migration.command("abort")
 
 
+def a_table_made_again(s):
+    """A new table of the old name was not published; a restart took it for the old one."""
+    s.source.run("CREATE TABLE public.c (id int PRIMARY KEY, n int)")
+    s.target.run("CREATE TABLE app.c (id bigint PRIMARY KEY, n bigint)")
+    migration = s.migration([Flow("public.c", "app.c", key=("id",),
+                                  select="SELECT id::bigint AS id, n::bigint AS n FROM old")],
+                            name="again")
+    migration.start()
+    migration.wait_for("lag-zero")
+    s.source.run("DROP TABLE public.c; CREATE TABLE public.c (id int PRIMARY KEY, n int);"
+                 "INSERT INTO public.c VALUES (1, 1)")
+    for _ in range(2):
+        migration.ended(EXIT_USAGE)
+        if "dropped and made again" not in migration.log_text():
+            raise Failed(migration.log_text())
+        migration.start()
+    migration.ended(EXIT_USAGE)
+    migration.command("abort")
+
+
 def another_freeze_stays(s):
     """With the last migration of a ledger went the schema, and with it another one's freeze."""
     frozen = s.migration(B, name="frozen")
@@ -94,4 +114,5 @@ def scenario(s):
     first = a_name_is_taken(s)
     if s.decoder == "pgoutput":  # wal2json: docs/limits.md
         a_renamed_column(s, first)
+    a_table_made_again(s)
     another_freeze_stays(s)
