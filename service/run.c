@@ -128,8 +128,9 @@ static bool check_identity(const struct ledger_migration *m, const struct sessio
 	if (strcmp(m->digest, id->digest) != 0)
 		return err_set(
 		    e, ERR_CONFIG,
-		    "the flows of migration %s are not those it was started with; bring the "
-		    "file back, or abort and start again",
+		    "flows, decoder or search_path of migration %s, or the key of an old table, "
+		    "are not those it was started with; bring them back, or abort and start "
+		    "again",
 		    m->name);
 	if (strcmp(m->source_system, id->system) != 0 ||
 	    strcmp(m->source_database, id->database) != 0)

@@ -110,25 +110,45 @@ bool session_same_tables(struct session *s, struct err *e)
 	return ok;
 }
 
-static void put_flows(const struct migration *m, struct buf *b)
+static void put_flow(const struct flow_def *f, struct buf *b)
 {
-	for (unsigned i = 0; i < m->nflows; i++) {
-		const struct flow_def *f = &m->flows[i];
-		buf_qualified(b, f->from.schema, f->from.name);
-		buf_qualified(b, f->to.schema, f->to.name);
-		for (unsigned k = 0; k < f->key.count; k++)
-			buf_ident(b, f->key.names[k]);
-		buf_puts(b, f->select);
-	}
+	buf_qualified(b, f->from.schema, f->from.name);
+	buf_qualified(b, f->to.schema, f->to.name);
+	for (unsigned k = 0; k < f->key.count; k++)
+		buf_ident(b, f->key.names[k]);
+	buf_puts(b, f->insert_only ? "insert_only" : "");
+	buf_puts(b, f->select);
+}
+
+/* The bounds of the chunks are values of these columns. */
+static void put_chunk_key(const struct table_plan *t, struct buf *b)
+{
+	buf_puts(b, t->quoted);
+	for (unsigned i = 0; i < t->chunk.nkey; i++)
+		buf_ident(b, t->columns[t->chunk.key[i]].name);
+}
+
+/* All that the slot, the chunks and the rows already copied were made by. */
+static void put_identity(const struct session *s, struct buf *b)
+{
+	const struct migration *m = s->migration;
+
+	buf_puts(b, m->decoder);
+	for (unsigned i = 0; i < m->search_path.count; i++)
+		buf_ident(b, m->search_path.names[i]);
+	for (unsigned i = 0; i < m->nflows; i++)
+		put_flow(&m->flows[i], b);
+	for (unsigned i = 0; i < s->plan->ntables; i++)
+		put_chunk_key(&s->plan->tables[i], b);
 }
 
 bool session_identity(struct session *s, struct session_identity *out, struct err *e)
 {
-	struct buf flows = BUF_INIT;
+	struct buf text = BUF_INIT;
 	struct pg_result *r = NULL;
 
-	put_flows(s->migration, &flows);
-	const char *params[] = { buf_str(&flows) };
+	put_identity(s, &text);
+	const char *params[] = { buf_str(&text) };
 	bool ok = pg_query_row(s->source,
 			       "SELECT md5($1), system_identifier, current_database() "
 			       "FROM pg_control_system()",
@@ -138,6 +158,6 @@ bool session_identity(struct session *s, struct session_identity *out, struct er
 						  arena_strdup(&s->arena, pg_text(r, 0, 1)),
 						  arena_strdup(&s->arena, pg_text(r, 0, 2)) };
 	pg_result_free(r);
-	buf_free(&flows);
+	buf_free(&text);
 	return ok || err_wrap(e, "identify the source");
 }

@@ -92,6 +92,30 @@ def a_table_made_again(s):
     migration.command("abort")
 
 
+def a_changed_start_is_refused(s):
+    """Another search_path, or another key of the old table, made the rest of a copy by other rules."""
+    s.source.run("CREATE TABLE public.d (id int PRIMARY KEY, n int NOT NULL UNIQUE)")
+    s.target.run("CREATE TABLE app.d (id bigint PRIMARY KEY, n bigint)")
+    flows = [Flow("public.d", "app.d", key=("id",),
+                  select="SELECT id::bigint AS id, n::bigint AS n FROM old")]
+    migration = s.migration(flows, name="start")
+    migration.start()
+    migration.wait_for("lag-zero")
+    migration.terminate()
+    other_path = s.migration(flows, name="start", more="search_path: [app]")
+    must_be_refused(other_path)
+    s.source.run("ALTER TABLE public.d DROP CONSTRAINT d_pkey, ADD PRIMARY KEY (n, id)")
+    must_be_refused(s.migration(flows, name="start"))
+    migration.command("abort")
+
+
+def must_be_refused(migration):
+    migration.start()
+    migration.ended(EXIT_USAGE)
+    if "are not those it was started with" not in migration.log_text():
+        raise Failed(migration.log_text())
+
+
 def another_freeze_stays(s):
     """With the last migration of a ledger went the schema, and with it another one's freeze."""
     frozen = s.migration(B, name="frozen")
@@ -115,4 +139,5 @@ def scenario(s):
     if s.decoder == "pgoutput":  # wal2json: docs/limits.md
         a_renamed_column(s, first)
     a_table_made_again(s)
+    a_changed_start_is_refused(s)
     another_freeze_stays(s)
