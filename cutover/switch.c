@@ -151,3 +151,19 @@ bool switch_target_sql(const struct migration *m, struct pg *target, struct err 
 	return !m->switch_to.target_sql || pg_exec(target, m->switch_to.target_sql, e) ||
 	       err_wrap(e, "switch: target_sql");
 }
+
+/* What it would do, undone: after the switch's commit it is too late to learn that it fails. */
+bool switch_rehearse(const struct migration *m, struct pg *target, struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+
+	if (!m->switch_to.target_sql)
+		return true;
+	const char *timeout =
+	    arena_printf(&scratch, "SET LOCAL lock_timeout = %" PRId64, m->cutover.lock_timeout);
+	bool ok = pg_begin(target, e) && pg_exec(target, timeout, e) &&
+		  switch_target_sql(m, target, e);
+	pg_rollback(target);
+	arena_finish(&scratch);
+	return ok || err_wrap(e, "rehearse (run and rolled back)");
+}

@@ -39,4 +39,10 @@ bool switch_try(const struct switcher *s, int64_t *write_pause_us, struct err *e
 /* What the target does past the point of no return; inside the caller's transaction. */
 bool switch_target_sql(const struct migration *m, struct pg *target, struct err *e);
 
+/*
+ * Runs the same SQL under cutover.lock_timeout and rolls it back, before anybody waits for
+ * the switch: what fails here would fail past the point of no return.
+ */
+bool switch_rehearse(const struct migration *m, struct pg *target, struct err *e);
+
 #endif

@@ -24,6 +24,19 @@ static enum outcome give_up(struct run *r, struct err *e)
 	return ok ? STEP_BACK : STEP_FAILED;
 }
 
+/*
+ * A lock at the target that is not to be had now is a reason to give up, not to start over.
+ * In one database the SQL may count on what the switch itself does before it.
+ */
+static bool rehearse(struct run *r, struct err *e)
+{
+	if (r->session.plan->one_database || switch_rehearse(r->migration, r->session.target, e))
+		return true;
+	if (e->kind == ERR_RETRY && !pg_lost(r->session.target))
+		e->kind = ERR_CONFIG;
+	return false;
+}
+
 static bool check_gate(struct run *r, struct err *e)
 {
 	uint64_t lag;
@@ -37,6 +50,8 @@ static bool check_gate(struct run *r, struct err *e)
 		return err_set(e, ERR_CONFIG,
 			       "the lag is %" PRIu64 " bytes, over cutover.max_lag (%" PRIu64 ")",
 			       lag, r->migration->cutover.max_lag);
+	if (!rehearse(r, e))
+		return false;
 	return hook_run(r->migration, HOOK_BEFORE_CUTOVER, r->session.target, e);
 }
 

@@ -2,7 +2,7 @@
 from harness.drain import drain
 from harness.compare import must_equal
 from harness.flow import Flow
-from harness.migration import EXIT_USAGE
+from harness.migration import EXIT_BAD, EXIT_USAGE
 from harness.processes import Failed
 
 OLD = """
@@ -116,6 +116,19 @@ def must_be_refused(migration):
         raise Failed(migration.log_text())
 
 
+def a_failing_target_sql_is_seen_before(s):
+    """It was found out past the point of no return."""
+    migration = s.migration(A, name="late", more="switch:\n  target_sql: GRANT SELECT ON app.none TO PUBLIC")
+    migration.start()
+    migration.wait_for("lag-zero")
+    refused = migration.command("cutover", expect=EXIT_BAD)
+    if "app.none" not in refused.text or migration.phase() != "stream":
+        raise Failed(f"{migration.phase()}: {refused.text}")
+    s.source.run("UPDATE public.a SET n = -2 WHERE id = 2")
+    migration.command("abort")
+    s.target.run("TRUNCATE app.a")
+
+
 def another_freeze_stays(s):
     """With the last migration of a ledger went the schema, and with it another one's freeze."""
     frozen = s.migration(B, name="frozen")
@@ -140,4 +153,6 @@ def scenario(s):
         a_renamed_column(s, first)
     a_table_made_again(s)
     a_changed_start_is_refused(s)
+    s.target.run("TRUNCATE app.a")
+    a_failing_target_sql_is_seen_before(s)
     another_freeze_stays(s)
