@@ -1,5 +1,6 @@
 /*
- * cli/command.h: one row a subcommand; the table feeds dispatch and the help text.
+ * cli/command.h: one row a subcommand, one row an option, one row an exit code: the tables
+ * feed dispatch, the command line, --help and the man page.
  */
 #ifndef PGCROSSFADE_CLI_COMMAND_H
 #define PGCROSSFADE_CLI_COMMAND_H
@@ -28,15 +29,31 @@ struct arguments {
 
 struct command {
 	const char *name;
-	const char *usage; /* its arguments after FILE */
-	const char *help;
-	unsigned takes; /* bits of enum argument */
+	const char *help;   /* one line */
+	const char *manual; /* what the man page says besides; plain words */
+	unsigned takes;     /* bits of enum argument */
 	int (*run)(const struct migration *, const struct arguments *);
 };
 
 enum argument { ARG_JSON = 1, ARG_DROP_OLD_TABLES = 2, ARG_FOR = 4, ARG_TIMEOUT = 8 };
 
-extern const struct command commands[]; /* ends with a NULL name */
+struct argument_def {
+	enum argument which;
+	const char *name;
+	const char *value; /* what stands for its value; NULL: it takes none */
+	bool required;
+	const char *help;
+};
+
+struct exit_def {
+	enum exit_code code;
+	const char *means;
+};
+
+/* Each ends with a NULL name or meaning. */
+extern const struct command commands[];
+extern const struct argument_def argument_defs[];
+extern const struct exit_def exit_defs[];
 
 int run_command(const struct migration *m, const struct arguments *a);
 int check_command(const struct migration *m, const struct arguments *a);
@@ -48,6 +65,9 @@ int abort_command(const struct migration *m, const struct arguments *a);
 
 /* The keys of the migration file, from their tables, as docs/migration-file.md has them. */
 void print_reference(void);
+
+/* pgcrossfade(1), as docs/pgcrossfade.1 has it. */
+void print_manual(void);
 
 /* Says "pgcrossfade: text" on standard error and gives the exit code of that kind. */
 int report_error(const struct err *e);

@@ -7,39 +7,79 @@
 #include <string.h>
 
 const struct command commands[] = {
-	{ "check", "", "judge the migration against both servers; changes nothing", 0,
-	  check_command },
-	{ "run", "", "do the work: copy, stream, cut over when asked; ends on SIGTERM", 0,
-	  run_command },
-	{ "status", "[--json]", "phase, tables, lag and what the last run said", ARG_JSON,
-	  status_command },
-	{ "wait", "--for lag-zero|PHASE [--timeout SECONDS]", "return when it is so",
+	{ "check", "judge the migration against both servers; changes nothing",
+	  "Prints one line a finding: pass, warn or fail.", 0, check_command },
+	{ "run", "do the work: copy, stream, cut over when asked; ends on SIGTERM",
+	  "The service. Stays in the foreground and logs to standard error, one event a line, until "
+	  "the migration is complete or aborted or a signal ends it. It can be stopped, killed and "
+	  "started again at any time, on any host: all state is in the ledger at the target.",
+	  0, run_command },
+	{ "status", "phase, tables, lag and what the last run said",
+	  "Works from any host, also when no run is there.", ARG_JSON, status_command },
+	{ "wait", "return when it is so",
+	  "Lag zero is reached when everything that was committed before the wait began is durable "
+	  "at the target. A phase that is past, or a run that stopped with an error, ends the wait "
+	  "with exit status 1.",
 	  ARG_FOR | ARG_TIMEOUT, wait_command },
-	{ "cutover", "[--timeout SECONDS]", "switch to the new tables, within a short write pause",
+	{ "cutover", "switch to the new tables, within a short write pause",
+	  "Asks the run to switch, and prints how long writes waited. When the time runs out the run "
+	  "may still switch later, if it has begun.",
 	  ARG_TIMEOUT, cutover_command },
-	{ "complete", "[--drop-old-tables]", "end a switched migration", ARG_DROP_OLD_TABLES,
-	  complete_command },
-	{ "abort", "", "end a migration before the switch, without a trace", 0, abort_command },
+	{ "complete", "end a switched migration",
+	  "Drops slot and publications. The old tables stay frozen, or are dropped.",
+	  ARG_DROP_OLD_TABLES, complete_command },
+	{ "abort", "end a migration before the switch, without a trace",
+	  "Drops slot, publications and ledger rows, empties the new tables and gives them their "
+	  "indexes and constraints back.",
+	  0, abort_command },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
-static const struct option long_options[] = {
-	{ "json", no_argument, NULL, ARG_JSON },
-	{ "drop-old-tables", no_argument, NULL, ARG_DROP_OLD_TABLES },
-	{ "for", required_argument, NULL, ARG_FOR },
-	{ "timeout", required_argument, NULL, ARG_TIMEOUT },
-	{ NULL, 0, NULL, 0 },
+const struct argument_def argument_defs[] = {
+	{ ARG_JSON, "json", NULL, false, "Print one JSON document instead of text." },
+	{ ARG_DROP_OLD_TABLES, "drop-old-tables", NULL, false, "Drop the old tables." },
+	{ ARG_FOR, "for", "lag-zero|PHASE", true,
+	  "What to wait for: lag zero, or phase copy, stream, switched or complete." },
+	{ ARG_TIMEOUT, "timeout", "SECONDS", false,
+	  "Give up after that time, with exit status 5. Without it there is no limit." },
+	{ 0, NULL, NULL, false, NULL },
 };
+
+const struct exit_def exit_defs[] = {
+	{ EXIT_DONE, "done" },
+	{ EXIT_BAD_OUTCOME,
+	  "it ran, and the outcome is not what was asked for: a refused cutover, a "
+	  "wait that can no longer succeed" },
+	{ EXIT_USAGE, "command line, migration file or set-up refused; of run also when a check "
+		      "fails" },
+	{ EXIT_CHECK, "check found failures" },
+	{ EXIT_CONFLICT, "the target refuses a row" },
+	{ EXIT_UNREACHABLE, "a server cannot be reached, or the time of --timeout ran out" },
+	{ 0, NULL },
+};
+
+static void print_usage(FILE *to, const struct command *c)
+{
+	fprintf(to, "  pgcrossfade %s FILE", c->name);
+	for (const struct argument_def *d = argument_defs; d->name; d++)
+		if (c->takes & d->which)
+			fprintf(to, " %s--%s%s%s%s", d->required ? "" : "[", d->name,
+				d->value ? " " : "", d->value ? d->value : "",
+				d->required ? "" : "]");
+	fprintf(to, "\n      %s\n", c->help);
+}
 
 static void print_help(FILE *to)
 {
 	fputs("pgcrossfade moves live PostgreSQL tables to a new schema without downtime.\n\n", to);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(to, "  pgcrossfade %s FILE %s\n      %s\n", c->name, c->usage, c->help);
-	fputs("\nFILE is the migration file; pgcrossfade help file lists its keys.\n\n"
-	      "exit code: 0 done, 1 bad outcome, 2 refused (command line, file, set-up),\n"
-	      "           3 check failed, 4 the target refuses a row, 5 unreachable or timed out\n",
-	      to);
+		print_usage(to, c);
+	fputs(
+	    "\nFILE is the migration file; pgcrossfade help file lists its keys, pgcrossfade help "
+	    "man\nprints the man page.\n\nexit code:\n",
+	    to);
+	for (const struct exit_def *d = exit_defs; d->means; d++)
+		fprintf(to, "  %d  %s\n", d->code, d->means);
 }
 
 static int usage_error(const char *what, const char *detail)
@@ -82,18 +122,33 @@ static bool take_argument(int which, struct arguments *a)
 
 static const char *option_name(int which)
 {
-	const struct option *o = long_options;
+	const struct argument_def *d = argument_defs;
 
-	while (o->name && o->val != which)
-		o++;
-	return o->name ? o->name : "";
+	while (d->name && (int)d->which != which)
+		d++;
+	return d->name ? d->name : "";
+}
+
+enum { MAX_OPTIONS = 32 };
+
+/* The table as getopt_long wants it. */
+static void list_options(struct option out[MAX_OPTIONS])
+{
+	unsigned n = 0;
+
+	for (const struct argument_def *d = argument_defs; d->name && n < MAX_OPTIONS - 1; d++)
+		out[n++] = (struct option){ d->name, d->value ? required_argument : no_argument,
+					    NULL, (int)d->which };
+	out[n] = (struct option){ NULL, 0, NULL, 0 };
 }
 
 /* argv[0] is the subcommand. Leaves optind at the first word that is no option. */
 static int parse_arguments(const struct command *c, int argc, char **argv, struct arguments *a)
 {
+	struct option long_options[MAX_OPTIONS];
 	int which;
 
+	list_options(long_options);
 	opterr = 0;
 	while ((which = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		if (which == '?')
@@ -135,6 +190,10 @@ int main(int argc, char **argv)
 		return usage_error("what to do?", "");
 	if (argc == 3 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "file") == 0) {
 		print_reference();
+		return EXIT_DONE;
+	}
+	if (argc == 3 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "man") == 0) {
+		print_manual();
 		return EXIT_DONE;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
