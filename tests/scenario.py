@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs one scenario: tests/scenario.py 04_bigint_key [--decoder wal2json] [--seed 7]
+"""Runs one scenario: tests/scenario.py 04_bigint_key [--decoder wal2json] [--seed 7] [--soak]
 
 A scenario is tests/scenario/NN_name.py with a function scenario(s); see tests/README.md.
 """
@@ -27,17 +27,26 @@ def load(path):
     return module
 
 
+def rounds_of(module, options):
+    """A scenario with ROUNDS = (in the suite, in the soak) repeats its hostile part."""
+    in_suite, in_soak = getattr(module, "ROUNDS", (1, 1))
+    return options.rounds or (in_soak if options.soak else in_suite)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="file name or its start: 04, 04_bigint_key")
     parser.add_argument("--decoder", default=os.environ.get("PGCROSSFADE_DECODER", "pgoutput"),
                         choices=["pgoutput", "wal2json"])
     parser.add_argument("--seed", type=int, default=os.environ.get("PGCROSSFADE_SEED"))
+    parser.add_argument("--soak", action="store_true", help="as many rounds as the soak has")
+    parser.add_argument("--rounds", type=int, help="that many rounds")
     options = parser.parse_args()
     seed = harness.random_seed() if options.seed is None else options.seed
     module = load(find(os.path.basename(options.name)))
-    sys.exit(harness.main(module.scenario, options.decoder, seed,
-                          getattr(module, "SERVERS", 2)))
+    sys.exit(harness.main(module.scenario, decoder=options.decoder, seed=seed,
+                          servers=getattr(module, "SERVERS", 2),
+                          rounds=rounds_of(module, options)))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from .writers import Writers
 class Scenario:
     """with Scenario("pgoutput", seed) as s: s.source, s.target, s.migration(flows), ..."""
 
-    def __init__(self, decoder, seed, servers=2):
+    def __init__(self, decoder, seed, servers=2, rounds=1):
         self.decoder = decoder
         self.seed = seed
+        self.rounds = rounds
         self.rng = random.Random(seed)
         self.server_names = ["source", "target"][:servers]
         self.stack = contextlib.ExitStack()
@@ -72,16 +73,17 @@ class Scenario:
         must_equal(migration)
 
 
-def main(scenario, decoder, seed, servers):
+def main(scenario, **options):
     """Runs one scenario; exit code 0 or 1."""
     processes.forget_client_settings()
     processes.exit_on_signals()
-    print(f"decoder={decoder} seed={seed}", flush=True)
+    told = " ".join(f"{name}={value}" for name, value in options.items())
+    print(told, flush=True)
     try:
-        with Scenario(decoder, seed, servers) as s:
+        with Scenario(**options) as s:
             scenario(s)
     except Failed as e:
-        print(f"FAILED (decoder={decoder} seed={seed}): {e}", file=sys.stderr)
+        print(f"FAILED ({told}): {e}", file=sys.stderr)
         return 1
     return 0
 
