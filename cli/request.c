@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include "cli/interrupt.h"
 #include "core/clock.h"
 #include "cutover/phase.h"
 #include "pg/request.h"
@@ -9,13 +10,15 @@
 
 #include <stdio.h>
 
-enum { POLL_MS = 50 };
+enum { POLL_MS = 50, RECALL_MS = 15000 };
 
 struct asking {
 	struct session session;
 	const char *kind, *argument;
 	int64_t id;
 	int64_t until_ms; /* -1: no limit */
+	const volatile sig_atomic_t *interrupted;
+	bool recalled; /* the run knows that the answer is not waited for */
 };
 
 /* With an abort the ledger goes, request and all: that is its answer. */
@@ -113,15 +116,43 @@ static bool act_alone(struct asking *q, bool *acted, struct err *e)
 
 /* --- by the run --- */
 
-static void give_up(struct asking *q, struct err *e)
+/* True: nobody will do it any more. */
+static bool withdraw(struct asking *q)
 {
 	struct err ignored = ERR_INIT;
 	bool withdrawn = false;
 
 	request_withdraw(q->session.target, q->id, &withdrawn, &ignored);
-	err_set(e, ERR_RETRY, "%s: no answer in time; %s", q->kind,
-		withdrawn ? "the request is withdrawn"
-			  : "it is being worked on and may still succeed");
+	if (!withdrawn)
+		request_recall(q->session.target, q->id, &ignored);
+	return withdrawn;
+}
+
+/*
+ * Time is up, or Ctrl-C. A request that the run has taken is called back, and its answer
+ * awaited a little longer: a try that is under way may still succeed. True: it is over.
+ */
+static bool give_up(struct asking *q, struct err *e)
+{
+	const char *why = *q->interrupted ? "interrupted" : "no answer in time";
+
+	if (q->recalled)
+		return err_set(e, ERR_RETRY,
+			       "%s: %s; the request is called back, but is being worked on and "
+			       "may still succeed; see status",
+			       q->kind, why),
+		       true;
+	if (withdraw(q))
+		return err_set(e, ERR_RETRY, "%s: %s; the request is withdrawn", q->kind, why),
+		       true;
+	q->recalled = true;
+	q->until_ms = clock_ms() + RECALL_MS;
+	return false;
+}
+
+static bool time_is_up(const struct asking *q)
+{
+	return (*q->interrupted && !q->recalled) || (q->until_ms >= 0 && clock_ms() > q->until_ms);
 }
 
 /* The run that was to answer may end first; what it left undone is then done here. */
@@ -144,10 +175,7 @@ static int await(struct asking *q)
 
 	while (!ended) {
 		ended = read_answer(q, &scratch, &done, &e) || stand_in(q, &done, &e);
-		if (!ended && q->until_ms >= 0 && clock_ms() > q->until_ms) {
-			give_up(q, &e);
-			ended = true;
-		}
+		ended = ended || (time_is_up(q) && give_up(q, &e));
 		if (!ended)
 			clock_sleep_ms(POLL_MS);
 		arena_reset(&scratch);
@@ -182,7 +210,7 @@ static int ask_or_act(struct asking *q)
 static int request(const struct migration *m, const struct arguments *a, const char *kind,
 		   const char *argument)
 {
-	struct asking q = { .kind = kind, .argument = argument };
+	struct asking q = { .kind = kind, .argument = argument, .interrupted = interrupt_catch() };
 	struct err e = ERR_INIT;
 
 	q.until_ms = a->timeout_ms < 0 ? -1 : clock_ms() + a->timeout_ms;

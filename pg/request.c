@@ -79,6 +79,35 @@ bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err
 	return ok || err_wrap(e, "withdraw request");
 }
 
+bool request_recall(struct pg *target, int64_t id, struct err *e)
+{
+	char number[24];
+	const char *params[] = { number };
+
+	snprintf(number, sizeof number, "%" PRId64, id);
+	return pg_query(target,
+			"UPDATE pgcrossfade.request SET state = 'withdrawn' "
+			"WHERE id = $1::bigint AND state = 'running'",
+			1, params, NULL, e) ||
+	       err_wrap(e, "withdraw request");
+}
+
+bool request_wanted(struct pg *target, int64_t id, bool *wanted, struct err *e)
+{
+	char number[24];
+	const char *params[] = { number };
+	struct pg_result *r = NULL;
+
+	snprintf(number, sizeof number, "%" PRId64, id);
+	bool ok = pg_query(target,
+			   "SELECT FROM pgcrossfade.request WHERE id = $1::bigint "
+			   "AND state = 'running'",
+			   1, params, &r, e);
+	*wanted = ok && pg_rows(r) == 1;
+	pg_result_free(r);
+	return ok || err_wrap(e, "look whether a request still stands");
+}
+
 bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
 		    struct err *e)
 {
@@ -87,7 +116,7 @@ bool request_settle(struct pg *target, const char *migration, bool done, const c
 	return pg_query(target,
 			"UPDATE pgcrossfade.request SET state = $2, message = $3, "
 			"finished_at = clock_timestamp() "
-			"WHERE migration = $1 AND state = 'running'",
+			"WHERE migration = $1 AND state IN ('running', 'withdrawn')",
 			3, params, NULL, e) ||
 	       err_wrap(e, "answer requests");
 }

@@ -11,7 +11,7 @@ struct request {
 	int64_t id;
 	const char *kind;     /* cutover, complete, abort */
 	const char *argument; /* "" for none */
-	const char *state;    /* waiting, running, done, failed */
+	const char *state;    /* waiting, running, withdrawn, done, failed */
 	const char *message;  /* the outcome, for a person */
 };
 
@@ -26,7 +26,14 @@ bool request_finish(struct pg *target, int64_t id, bool done, const char *messag
 /* Takes back one that nobody has taken yet, so that no later run does it unawares. */
 bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err *e);
 
-/* Those a killed run left running get this outcome. */
+/*
+ * Asks the run to leave one that it has taken: it may be too late. The run looks with
+ * request_wanted() and answers in any case.
+ */
+bool request_recall(struct pg *target, int64_t id, struct err *e);
+bool request_wanted(struct pg *target, int64_t id, bool *wanted, struct err *e);
+
+/* Those a run has taken and not answered get this outcome. */
 bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
 		    struct err *e);
 bool request_load(struct pg *target, int64_t id, struct arena *a, struct request **out,

@@ -71,6 +71,17 @@ static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
 	return true;
 }
 
+/* Between two tries whoever asked may have thought better of it. */
+static bool check_wanted(struct run *r, struct err *e)
+{
+	bool wanted;
+
+	if (!request_wanted(r->session.target, r->cutting.request, &wanted, e))
+		return false;
+	return wanted || err_set(e, ERR_CONFIG, "withdrawn after %u tries; nothing changed",
+				 r->cutting.tries);
+}
+
 static void schedule_next_try(struct run *r, const struct err *e)
 {
 	int64_t backoff = FIRST_BACKOFF_MS << (r->cutting.tries < 5 ? r->cutting.tries : 5);
@@ -174,7 +185,7 @@ enum outcome cutover_step(struct run *r, struct err *e)
 		return settle_after_restart(r, e);
 	if (!stream_once(r, r->cutting.gated ? WAIT_MS : 0, e))
 		return STEP_FAILED;
-	if (!r->cutting.gated && !check_gate(r, e))
+	if (!check_wanted(r, e) || (!r->cutting.gated && !check_gate(r, e)))
 		return e->kind == ERR_RETRY ? STEP_FAILED : give_up(r, e);
 	r->cutting.gated = true;
 	if (clock_ms() < r->cutting.next_try_ms)

@@ -1,11 +1,12 @@
 """Somebody holds a lock: cutover gives up in bounded time, names who, and harms nobody."""
+import signal
 import time
 
 from harness import values
 from harness.compare import must_equal
 from harness.flow import Flow
 from harness.migration import EXIT_BAD
-from harness.processes import Failed
+from harness.processes import Failed, until
 from harness.writers import Table
 
 OLD = """
@@ -23,8 +24,8 @@ FLOWS = [Flow("public.stock", "app.stock", key=("id",), select="""
     SELECT id::bigint AS id, amount::bigint AS amount FROM old
 """)]
 
-MORE = "cutover: {lock_timeout: 200ms, max_pause: 2s, tries: 3}"
-LONGEST = 30  # seconds for three tries, with their pauses and a slow machine
+MORE = "cutover: {lock_timeout: 200ms, max_pause: 2s, tries: 4}"
+LONGEST = 30  # seconds for four tries, with their pauses and a slow machine
 
 STOCK = Table("public.stock", {"id": values.up_to(2500)}, {"amount": values.maybe(values.small)})
 
@@ -70,6 +71,23 @@ def blocked_by_a_prepared_transaction(s, migration, writers):
     s.source.run("COMMIT PREPARED 'forgotten'")
 
 
+def taken_back(s, migration, writers):
+    """Ctrl-C between two tries: the run leaves it, and says so."""
+    blocker = s.source.connect(user="sleeper")
+    with blocker.cursor() as cursor:
+        cursor.execute("INSERT INTO public.stock VALUES (100002, 1)")
+        command = migration.begin("cutover")
+        until(lambda: "event=cutover.try " in migration.log_text().rsplit("event=cutover.given_up", 1)[-1],
+              "a failed try", 30)
+        command.send_signal(signal.SIGINT)
+        outcome = migration.finish(command, EXIT_BAD)
+    if "withdrawn after" not in outcome.text:
+        raise Failed(f"the answer to Ctrl-C: {outcome.text}")
+    blocker.rollback()
+    blocker.close()
+    must_be_unharmed(s, migration, writers)
+
+
 def scenario(s):
     s.source.run(OLD)
     s.target.run(NEW)
@@ -79,6 +97,7 @@ def scenario(s):
         migration.wait_for("lag-zero")
         blocked_by_a_session(s, migration, writers)
         blocked_by_a_prepared_transaction(s, migration, writers)
+        taken_back(s, migration, writers)
         migration.command("cutover")
         writers.until_frozen()
         writers.stop()
