@@ -64,16 +64,25 @@ bool request_finish(struct pg *target, int64_t id, bool done, const char *messag
 	       err_wrap(e, "answer request");
 }
 
-bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err *e)
+/* A statement about one request: $1 is its id. */
+static bool query_id(struct pg *target, const char *sql, int64_t id, struct pg_result **r,
+		     struct err *e)
 {
 	char number[24];
 	const char *params[] = { number };
-	struct pg_result *r = NULL;
 
 	snprintf(number, sizeof number, "%" PRId64, id);
-	bool ok = pg_query(
-	    target, "DELETE FROM pgcrossfade.request WHERE id = $1::bigint AND state = 'waiting'",
-	    1, params, &r, e);
+	return pg_query(target, sql, 1, params, r, e);
+}
+
+bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = query_id(target,
+			   "DELETE FROM pgcrossfade.request "
+			   "WHERE id = $1::bigint AND state = 'waiting'",
+			   id, &r, e);
+
 	*withdrawn = ok && pg_affected(r) == 1;
 	pg_result_free(r);
 	return ok || err_wrap(e, "withdraw request");
@@ -81,28 +90,21 @@ bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err
 
 bool request_recall(struct pg *target, int64_t id, struct err *e)
 {
-	char number[24];
-	const char *params[] = { number };
-
-	snprintf(number, sizeof number, "%" PRId64, id);
-	return pg_query(target,
+	return query_id(target,
 			"UPDATE pgcrossfade.request SET state = 'withdrawn' "
 			"WHERE id = $1::bigint AND state = 'running'",
-			1, params, NULL, e) ||
+			id, NULL, e) ||
 	       err_wrap(e, "withdraw request");
 }
 
 bool request_wanted(struct pg *target, int64_t id, bool *wanted, struct err *e)
 {
-	char number[24];
-	const char *params[] = { number };
 	struct pg_result *r = NULL;
+	bool ok = query_id(target,
+			   "SELECT FROM pgcrossfade.request "
+			   "WHERE id = $1::bigint AND state = 'running'",
+			   id, &r, e);
 
-	snprintf(number, sizeof number, "%" PRId64, id);
-	bool ok = pg_query(target,
-			   "SELECT FROM pgcrossfade.request WHERE id = $1::bigint "
-			   "AND state = 'running'",
-			   1, params, &r, e);
 	*wanted = ok && pg_rows(r) == 1;
 	pg_result_free(r);
 	return ok || err_wrap(e, "look whether a request still stands");
@@ -124,15 +126,12 @@ bool request_settle(struct pg *target, const char *migration, bool done, const c
 bool request_load(struct pg *target, int64_t id, struct arena *a, struct request **out,
 		  struct err *e)
 {
-	char number[24];
-	const char *params[] = { number };
 	struct pg_result *r = NULL;
 
 	*out = NULL;
-	snprintf(number, sizeof number, "%" PRId64, id);
-	if (!pg_query(target,
+	if (!query_id(target,
 		      "SELECT " REQUEST_COLUMNS " FROM pgcrossfade.request WHERE id = $1::bigint",
-		      1, params, &r, e))
+		      id, &r, e))
 		return err_wrap(e, "read request");
 	if (pg_rows(r))
 		*out = read_request(a, r);
