@@ -8,7 +8,7 @@
 
 const struct command commands[] = {
 	{ "check", "judge the migration against both servers; changes nothing",
-	  "Prints one line a finding: pass, warn or fail.", 0, check_command },
+	  "Prints one line a finding: pass, warn or fail.", ARG_JSON, check_command },
 	{ "run", "do the work: copy, stream, cut over when asked; ends on SIGTERM",
 	  "The service. Stays in the foreground and logs to standard error, one event a line, until "
 	  "the migration is complete or aborted or a signal ends it. It can be stopped, killed and "

@@ -90,6 +90,24 @@ static PGconn *connect_params(const struct pg_options *o)
 	return PQconnectdbParams(keys, values, 1);
 }
 
+/* A pooler makes up the process id that it tells; session settings would go to strangers. */
+static bool is_direct(struct pg *pg, struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!pg_query_row(pg, "SELECT pg_catalog.pg_backend_pid()", 0, NULL, &r, e))
+		return false;
+	int pid = (int)pg_int(r, 0, 0), told = PQbackendPID(pg->conn);
+	pg_result_free(r);
+	return pid == told ||
+	       err_set(
+		   e, ERR_CONFIG,
+		   "the connection goes through a pooler such as PgBouncer (the server's process "
+		   "is %d, the connection was told %d), which keeps no session settings and "
+		   "passes no replication; name the server's own host and port",
+		   pid, told);
+}
+
 static bool pin_settings(struct pg *pg, const struct pg_options *o, struct err *e)
 {
 	return pg_exec(pg, pinned, e) &&
@@ -115,6 +133,10 @@ bool pg_open(const struct pg_options *options, struct pg **out, struct err *e)
 	}
 	PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
 	pg->cancel = PQgetCancel(pg->conn);
+	if (!is_direct(pg, e)) {
+		pg_close(pg);
+		return false;
+	}
 	if (!pin_settings(pg, options, e)) {
 		pg_close(pg);
 		return err_wrap(e, "pin session settings");

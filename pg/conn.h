@@ -30,6 +30,7 @@ struct pg_options {
  * the error never repeats the string. */
 bool pg_conninfo_check(const char *conninfo, bool *has_password, struct err *e);
 
+/* Refuses a connection through a pooler, before anything is set on it. */
 bool pg_open(const struct pg_options *options, struct pg **out, struct err *e);
 void pg_close(struct pg *pg);
 bool pg_lost(const struct pg *pg);

@@ -147,7 +147,7 @@ static bool log_findings(const struct findings *f, struct arena *a)
 	for (const struct finding *i = f->first; i; i = i->next)
 		if (i->level == FINDING_FAIL)
 			log_event(LOG_ERROR, "check.failed", "subject=%s text=%s",
-				  log_quote(a, i->subject), log_quote(a, i->text));
+				  log_quote(a, i->subject), log_quote(a, finding_text(a, i)));
 	return false;
 }
 

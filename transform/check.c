@@ -1,34 +1,45 @@
 #include "transform/check.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
-static const char *format(struct arena *a, const char *fmt, va_list args)
+static void report(struct check *c, enum finding_level level, const char *subject,
+		   const char *place, const char *fmt, va_list args)
 {
-	va_list again;
-
-	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, fmt, again);
-	va_end(again);
-	char *text = arena_alloc(a, (size_t)(n < 0 ? 0 : n) + 1);
-	vsnprintf(text, (size_t)(n < 0 ? 0 : n) + 1, fmt, args);
-	return text;
+	finding_vadd(c->findings, c->arena, level, subject, place, fmt, args);
 }
 
-void finding_add(struct findings *f, struct arena *a, enum finding_level level, const char *subject,
-		 const char *fmt, ...)
+void check_pass(struct check *c, const char *subject, const char *fmt, ...)
 {
-	struct finding *new = arena_zalloc(a, sizeof *new);
 	va_list args;
 
 	va_start(args, fmt);
-	new->text = format(a, fmt, args);
+	report(c, FINDING_PASS, subject, NULL, fmt, args);
 	va_end(args);
-	new->level = level;
-	new->subject = subject;
-	*f->tail = new;
-	f->tail = &new->next;
-	f->failures += level == FINDING_FAIL;
+}
+
+void check_warn(struct check *c, const char *subject, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	report(c, FINDING_WARN, subject, NULL, fmt, args);
+	va_end(args);
+}
+
+void check_fail(struct check *c, const char *subject, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	report(c, FINDING_FAIL, subject, NULL, fmt, args);
+	va_end(args);
+}
+
+void check_warn_at(struct check *c, const char *subject, struct place p, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	report(c, FINDING_WARN, subject, place_text(c->arena, c->m->file, p), fmt, args);
+	va_end(args);
 }
 
 void check_fail_at(struct check *c, const char *subject, struct place p, const char *fmt, ...)
@@ -36,10 +47,8 @@ void check_fail_at(struct check *c, const char *subject, struct place p, const c
 	va_list args;
 
 	va_start(args, fmt);
-	const char *text = format(c->arena, fmt, args);
+	report(c, FINDING_FAIL, subject, place_text(c->arena, c->m->file, p), fmt, args);
 	va_end(args);
-	finding_add(c->findings, c->arena, FINDING_FAIL, subject, "%s: %s",
-		    place_text(c->arena, c->m->file, p), text);
 }
 
 void check_fail_select(struct check *c, const struct flow *f, size_t at, const char *fmt, ...)
@@ -48,7 +57,6 @@ void check_fail_select(struct check *c, const struct flow *f, size_t at, const c
 	va_list args;
 
 	va_start(args, fmt);
-	const char *text = format(c->arena, fmt, args);
+	report(c, FINDING_FAIL, f->subject, place_text(c->arena, c->m->file, p), fmt, args);
 	va_end(args);
-	check_fail_at(c, f->subject, p, "%s", text);
 }

@@ -26,7 +26,17 @@ struct check {
 	bool one_database;
 };
 
-/* FINDING_FAIL "file:line:column: ..." */
+/* A finding as transform/finding.h says: "what, why; what to do". */
+void check_pass(struct check *c, const char *subject, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void check_warn(struct check *c, const char *subject, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void check_fail(struct check *c, const char *subject, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same, at a place in the file. */
+void check_warn_at(struct check *c, const char *subject, struct place p, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 void check_fail_at(struct check *c, const char *subject, struct place p, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
