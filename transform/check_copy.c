@@ -3,6 +3,10 @@
  * but there it must mean exactly what it means in the stream, at the target: PostgreSQL's
  * own functions and types only, the same encoding and collation, and outputs whose text
  * the target reads as an INSERT would have stored them.
+ *
+ * And how the values travel: in binary, which spares both servers most of the work of
+ * writing and reading numbers and times, or as text where a type's binary form is not the
+ * same everywhere.
  */
 #include "transform/check.h"
 
@@ -64,7 +68,48 @@ static bool judge_types(struct check *c, struct flow *f, const struct pg_result 
 	return true;
 }
 
-bool check_copy(struct check *c, struct flow *f, bool builtin, struct err *e)
+/* --- in which form the values travel --- */
+
+static int by_oid(const void *a, const void *b)
+{
+	return (int)*(const uint32_t *)a - (int)*(const uint32_t *)b;
+}
+
+/*
+ * Types whose binary form is the value itself, the same on every server: read back it passes
+ * the same checks, lengths and roundings as its text. Not so composites and enums (oids),
+ * reg* (oids for names), interval (infinity is new in 17 and would be taken for a number).
+ */
+static bool has_binary_form(uint32_t type_oid)
+{
+	static const uint32_t types[] = {
+		16,   17,   18,   19,   20,   21,   23,   25,   26,   114,  650,
+		700,  701,  774,  829,  869,  1000, 1001, 1005, 1007, 1009, 1014,
+		1015, 1016, 1021, 1022, 1042, 1043, 1082, 1083, 1114, 1115, 1182,
+		1184, 1185, 1231, 1266, 1560, 1562, 1700, 2950, 2951, 3802, 3807,
+	};
+
+	return bsearch(&type_oid, types, sizeof types / sizeof *types, sizeof *types, by_oid);
+}
+
+/* What travels are the outputs, or the columns read where the SELECT runs at the target. */
+static bool all_binary(const struct flow *f)
+{
+	if (f->at_source) {
+		for (unsigned i = 0; i < f->query->noutputs; i++)
+			if (!has_binary_form(flow_target(f, i)->type_oid))
+				return false;
+		return true;
+	}
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->query->reads[i] && !has_binary_form(f->from->columns[i].type_oid))
+			return false;
+	return true;
+}
+
+/* --- where the SELECT runs --- */
+
+static bool choose_place(struct check *c, struct flow *f, bool builtin, struct err *e)
 {
 	struct pg_result *types = NULL;
 	struct err refused = ERR_INIT;
@@ -81,4 +126,12 @@ bool check_copy(struct check *c, struct flow *f, bool builtin, struct err *e)
 		f->at_source = false; /* the target's answer is the one that counts */
 	pg_result_free(types);
 	return ok;
+}
+
+bool check_copy(struct check *c, struct flow *f, bool builtin, struct err *e)
+{
+	if (!choose_place(c, f, builtin, e))
+		return false;
+	f->copy_binary = all_binary(f);
+	return true;
 }

@@ -105,14 +105,17 @@ static bool prepare_flow(struct check *c, struct flow *f, struct err *e)
 
 static void pass_flow(struct check *c, const struct flow *f)
 {
-	finding_add(c->findings, c->arena, FINDING_PASS, f->subject, "%u outputs, %s; copied %s",
+	finding_add(c->findings, c->arena, FINDING_PASS, f->subject, "%u outputs, %s; copied %s%s",
 		    f->query->noutputs,
 		    f->def->insert_only ? "insert-only"
 		    : f->def->key.count ? "keyed"
 					: "without key",
 		    c->one_database ? "inside the database"
 		    : f->at_source  ? "through the SELECT at the source"
-				    : "raw, the SELECT runs at the target");
+				    : "raw, the SELECT runs at the target",
+		    c->one_database  ? ""
+		    : f->copy_binary ? ", in binary"
+				     : ", as text");
 }
 
 /* Each step needs what the one before found good. */

@@ -27,6 +27,7 @@ struct flow {
 	bool keeps;             /* reads a column that may arrive VALUE_UNCHANGED */
 	bool at_source;         /* the copy's SELECT may run at the source */
 	const bool *copy_casts; /* of each output: the copy casts it to the target's type */
+	bool copy_binary;       /* all that the copy carries has the same binary form everywhere */
 	struct flow_plan *plan;
 	struct table_plan *table;
 };

@@ -53,6 +53,12 @@ static void put_insert_into(struct buf *b, const struct flow *f)
 	sql_put_overriding(b, f);
 }
 
+/* The end of each COPY: both sides speak one format. */
+static const char *copy_format(const struct flow *f)
+{
+	return f->copy_binary ? " (FORMAT binary)" : "";
+}
+
 static void copy_at_source(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
 	struct buf b = BUF_INIT;
@@ -62,13 +68,13 @@ static void copy_at_source(struct arena *a, const struct flow *f, struct flow_pl
 	out->copy_out[0] = sql_text(a, &b);
 	buf_puts(&b, ") SELECT ");
 	put_cast_outputs(&b, f);
-	buf_printf(&b, " FROM (\n%s\n) q) TO STDOUT", f->query->text);
+	buf_printf(&b, " FROM (\n%s\n) q) TO STDOUT%s", f->query->text, copy_format(f));
 	out->copy_out[1] = sql_text(a, &b);
 	buf_puts(&b, "COPY ");
 	buf_qualified(&b, f->to->schema, f->to->name);
 	buf_puts(&b, " (");
 	sql_put_target_columns(&b, f);
-	buf_puts(&b, ") FROM STDIN");
+	buf_printf(&b, ") FROM STDIN%s", copy_format(f));
 	out->copy_in = sql_text(a, &b);
 }
 
@@ -99,10 +105,10 @@ static void copy_by_stage(struct arena *a, const struct flow *f, struct flow_pla
 	buf_puts(&b, "COPY (");
 	put_source(&b, f);
 	out->copy_out[0] = sql_text(a, &b);
-	out->copy_out[1] = ") TO STDOUT";
+	out->copy_out[1] = arena_printf(a, ") TO STDOUT%s", copy_format(f));
 	buf_printf(&b, "COPY pg_temp.%s (", stage);
 	put_reads(&b, f);
-	buf_puts(&b, ") FROM STDIN");
+	buf_printf(&b, ") FROM STDIN%s", copy_format(f));
 	out->copy_in = sql_text(a, &b);
 	put_insert_into(&b, f);
 	buf_puts(&b, "WITH old AS (SELECT ");
