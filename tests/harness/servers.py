@@ -80,6 +80,28 @@ def scratch():
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def initdb(data):
+    return (f"{os.path.join(bindir(), 'initdb')} -D {data} -U postgres -A trust -E UTF8"
+            " --locale=C --no-sync --no-instructions")
+
+
+def new_data(name, data):
+    """Shell: a new data directory.
+
+    Within a test run ($PGCROSSFADE_SCRATCH) initdb is run once for each server name and its
+    result copied: names keep system identifiers of their own.
+    """
+    parent = os.environ.get("PGCROSSFADE_SCRATCH")
+    if not parent:
+        return initdb(data)
+    made = os.path.join(parent, "initdb")
+    os.makedirs(made, exist_ok=True)
+    os.chmod(made, 0o777)
+    made = os.path.join(made, name)
+    return (f"(flock 9 && {{ test -d {made} || {{ {initdb(made + '.new')} && mv {made}.new {made}; }}; }}"
+            f" && cp -a {made} {data}) 9>{made}.lock")
+
+
 class Database:
     """One database of a scratch server; statements run one by one, committed each."""
 
@@ -154,10 +176,9 @@ class Server:
         if os.geteuid() == 0:
             user = pwd.getpwnam(processes.SERVER_USER)
             os.chown(self.directory, user.pw_uid, user.pw_gid)
-        return processes.start(
-            [os.path.join(bindir(), "initdb"), "-D", self.data, "-U", "postgres", "-A", "trust",
-             "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"],
-            as_server=True, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return processes.start(["sh", "-c", new_data(self.name, self.data)], as_server=True,
+                               cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True)
 
     def __enter__(self):
         said = self.initdb.communicate()[0]
