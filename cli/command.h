@@ -23,8 +23,11 @@ enum exit_code {
 /* What follows the file on the command line. */
 struct arguments {
 	bool json, drop_old_tables;
-	const char *goal;   /* --for */
-	int64_t timeout_ms; /* -1: none */
+	bool list;
+	const char *goal;           /* --for */
+	const char *flow;           /* --flow; NULL: all */
+	const char *accept_rejects; /* --accept-rejects; NULL: none */
+	int64_t timeout_ms;         /* -1: none */
 };
 
 struct command {
@@ -35,7 +38,15 @@ struct command {
 	int (*run)(const struct migration *, const struct arguments *);
 };
 
-enum argument { ARG_JSON = 1, ARG_DROP_OLD_TABLES = 2, ARG_FOR = 4, ARG_TIMEOUT = 8 };
+enum argument {
+	ARG_JSON = 1,
+	ARG_DROP_OLD_TABLES = 2,
+	ARG_FOR = 4,
+	ARG_TIMEOUT = 8,
+	ARG_ACCEPT_REJECTS = 16,
+	ARG_FLOW = 32,
+	ARG_LIST = 64
+};
 
 struct argument_def {
 	enum argument which;
@@ -60,6 +71,7 @@ int check_command(const struct migration *m, const struct arguments *a);
 int status_command(const struct migration *m, const struct arguments *a);
 int wait_command(const struct migration *m, const struct arguments *a);
 int cutover_command(const struct migration *m, const struct arguments *a);
+int retry_command(const struct migration *m, const struct arguments *a);
 int complete_command(const struct migration *m, const struct arguments *a);
 int abort_command(const struct migration *m, const struct arguments *a);
 

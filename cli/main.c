@@ -24,7 +24,12 @@ const struct command commands[] = {
 	{ "cutover", "switch to the new tables, within a short write pause",
 	  "Asks the run to switch, and prints how long writes waited. When the time runs out the run "
 	  "may still switch later, if it has begun.",
-	  ARG_TIMEOUT, cutover_command },
+	  ARG_ACCEPT_REJECTS | ARG_TIMEOUT, cutover_command },
+	{ "retry", "try again the rows that were refused and put aside",
+	  "With rejects in the migration file, rows that the SELECT or the target refuses are put "
+	  "aside in the ledger. Asks the run to try them again, after what refused them was mended; "
+	  "prints how many went in and how many are left, and ends with exit status 1 when any is.",
+	  ARG_FLOW | ARG_LIST | ARG_TIMEOUT, retry_command },
 	{ "complete", "end a switched migration",
 	  "Drops slot and publications. The old tables stay frozen, or are dropped.",
 	  ARG_DROP_OLD_TABLES, complete_command },
@@ -42,6 +47,12 @@ const struct argument_def argument_defs[] = {
 	  "What to wait for: lag zero, or phase copy, stream, switched or complete." },
 	{ ARG_TIMEOUT, "timeout", "SECONDS", false,
 	  "Give up after that time, with exit status 5. Without it there is no limit." },
+	{ ARG_ACCEPT_REJECTS, "accept-rejects", "TABLE[,TABLE...]", false,
+	  "Switch although rows of these new tables were refused and put aside. They are not in the "
+	  "new tables then, or in an older version." },
+	{ ARG_FLOW, "flow", "TABLE", false, "Only the rejects of flows into that new table." },
+	{ ARG_LIST, "list", NULL, false,
+	  "Only print the rejects: table, key, place, error; not the rows." },
 	{ 0, NULL, NULL, false, NULL },
 };
 
@@ -110,8 +121,17 @@ static bool take_argument(int which, struct arguments *a)
 	case ARG_DROP_OLD_TABLES:
 		a->drop_old_tables = true;
 		return true;
+	case ARG_LIST:
+		a->list = true;
+		return true;
 	case ARG_FOR:
 		a->goal = optarg;
+		return true;
+	case ARG_FLOW:
+		a->flow = optarg;
+		return true;
+	case ARG_ACCEPT_REJECTS:
+		a->accept_rejects = optarg;
 		return true;
 	case ARG_TIMEOUT:
 		return parse_seconds(optarg, &a->timeout_ms);

@@ -3,11 +3,13 @@
 #include "cli/interrupt.h"
 #include "core/clock.h"
 #include "cutover/phase.h"
+#include "pg/ledger_reject.h"
 #include "pg/request.h"
 #include "service/ending.h"
 #include "service/session.h"
 #include "service/status.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { POLL_MS = 50, RECALL_MS = 15000 };
@@ -223,7 +225,43 @@ static int request(const struct migration *m, const struct arguments *a, const c
 
 int cutover_command(const struct migration *m, const struct arguments *a)
 {
-	return request(m, a, "cutover", "");
+	return request(m, a, "cutover", a->accept_rejects ? a->accept_rejects : "");
+}
+
+static void print_reject(const struct reject_line *l)
+{
+	printf("%s -> %s %s: %s %s\n    %s; since %s, %" PRIu64 " %s%s\n", l->source, l->target,
+	       l->key, l->sqlstate, l->error, l->place, l->rejected_at, l->tries,
+	       l->tries == 1 ? "try" : "tries",
+	       l->held ? "; the target holds an older version" : "");
+}
+
+static int list_rejects(const struct migration *m, const char *flow)
+{
+	struct pg_options target = { m->target, "pgcrossfade retry", NULL, false };
+	struct arena arena = ARENA_INIT;
+	struct reject_line *lines;
+	struct err e = ERR_INIT;
+	struct pg *pg = NULL;
+	unsigned count = 0;
+	bool exists = false;
+	bool ok = pg_open(&target, &pg, &e) && ledger_exists(pg, &exists, &e) &&
+		  (!exists || ledger_reject_lines(pg, m->name, flow, &arena, &lines, &count, &e));
+
+	for (unsigned i = 0; i < count; i++)
+		print_reject(&lines[i]);
+	if (ok)
+		printf("%u reject%s\n", count, count == 1 ? "" : "s");
+	pg_close(pg);
+	arena_finish(&arena);
+	return ok ? EXIT_DONE : report_error(&e);
+}
+
+int retry_command(const struct migration *m, const struct arguments *a)
+{
+	if (a->list)
+		return list_rejects(m, a->flow);
+	return request(m, a, "retry", a->flow ? a->flow : "");
 }
 
 int complete_command(const struct migration *m, const struct arguments *a)

@@ -44,3 +44,17 @@ bool relation_equal(const struct relation *a, const struct relation *b)
 			return false;
 	return true;
 }
+
+/* FNV-1a over the texts, each ended, so that ('a','b') and ('ab','') differ. */
+uint64_t values_hash(const struct value *row, const unsigned *columns, unsigned count)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct value *v = &row[columns[i]];
+		for (size_t k = 0; k < v->text.len; k++)
+			h = (h ^ (unsigned char)v->text.data[k]) * 1099511628211u;
+		h = (h ^ (256u + v->kind)) * 1099511628211u;
+	}
+	return h;
+}

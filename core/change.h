@@ -98,6 +98,12 @@ void transaction_append(struct transaction *t, struct change *c);
 /* Bytes of memory it holds. */
 size_t transaction_size(const struct transaction *t);
 
+/*
+ * Of those columns' values: rows that are equal in them have one hash. It is kept in the
+ * ledger, so it must not change. Values that were not sent count as such.
+ */
+uint64_t values_hash(const struct value *row, const unsigned *columns, unsigned count);
+
 /* The same table and the same columns in the same order. */
 bool relation_equal(const struct relation *a, const struct relation *b);
 

@@ -66,6 +66,7 @@ struct plan_column {
  *            The first nkey_reads params are read from the old row.
  */
 struct flow_plan {
+	unsigned no;             /* place in the file, from 0; names the flow in the ledger */
 	const char *target;      /* quoted, qualified */
 	const char *target_name; /* schema.name for messages */
 	const char *select;      /* the mapping's text, for messages */
@@ -78,6 +79,14 @@ struct flow_plan {
 	const unsigned *key_reads;
 	unsigned nreads; /* source columns that the SELECT reads at all */
 	const unsigned *reads;
+	/* Source columns by which a row that is refused is known: the table's key where that is
+	 * unique, else all that the SELECT reads, and equal rows stand for each other. */
+	unsigned nidentity;
+	const unsigned *identity;
+	/* What is kept of a refused row, and SELECT of it up to and after a chunk's predicate. */
+	unsigned nstored;
+	const unsigned *stored;
+	const char *stored_select[2];
 	struct statement insert, upsert, update, remove, leave, clear, move;
 	/* Copy of a chunk; {range} below is table_plan.chunk's predicate.
 	 * copy_out: COPY (...) TO STDOUT up to and after the predicate's place.
@@ -111,6 +120,7 @@ struct table_plan {
 	const struct plan_column *columns;
 	unsigned nkey; /* columns by which changes of one row are known; 0: keyless */
 	const unsigned *key;
+	bool key_unique; /* no two rows have one key */
 	struct chunk_plan chunk;
 	unsigned nflows;
 	struct flow_plan *flows;
@@ -128,12 +138,19 @@ struct plan {
 	struct arena *arena;
 	const char *migration;
 	bool one_database; /* source and target are the same database */
+	uint64_t rejects;  /* rows that may be put aside instead of stopping the run */
 	unsigned ntables;
 	struct table_plan *tables;
 	unsigned nsequences;
 	const struct sequence_plan *sequences;
 	unsigned max_rank; /* highest flow_plan.rank */
 };
+
+/*
+ * What the server's error says when values that were not sent are nowhere to be had: that is
+ * the stream's lack and no fault of the row.
+ */
+#define PLAN_VALUES_MISSING "came without their long values"
 
 /* The table of that name, or NULL. */
 struct table_plan *plan_table(const struct plan *p, const char *schema, const char *name);

@@ -32,6 +32,13 @@ static const char schema_sql[] =
     "  id bigserial PRIMARY KEY, migration text NOT NULL, kind text NOT NULL,"
     "  argument text NOT NULL, state text NOT NULL DEFAULT 'waiting', message text,"
     "  requested_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz);"
+    "CREATE TABLE IF NOT EXISTS pgcrossfade.reject ("
+    "  id bigserial PRIMARY KEY, migration text NOT NULL, flow int NOT NULL,"
+    "  source text NOT NULL, target text NOT NULL, key_hash bigint NOT NULL, key jsonb NOT NULL,"
+    "  lsn pg_lsn NOT NULL, sequence bigint, chunk bigint, sqlstate text NOT NULL,"
+    "  error text NOT NULL, row jsonb NOT NULL, held jsonb, tries int NOT NULL DEFAULT 1,"
+    "  rejected_at timestamptz NOT NULL DEFAULT clock_timestamp(), tried_at timestamptz);"
+    "CREATE INDEX IF NOT EXISTS reject_key ON pgcrossfade.reject (migration, flow, key_hash);"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.service ("
     "  migration text PRIMARY KEY, host text, pid bigint, activity text, applied pg_lsn,"
     "  source pg_lsn, lag_seconds float8, queued_bytes bigint, beat_at timestamptz)"
@@ -198,7 +205,7 @@ bool ledger_set_error(struct pg *target, const char *migration, const char *erro
 }
 
 static const char *const owned_tables[] = { "migration",  "chunk",   "chunk_copied", "progress",
-					    "definition", "request", "service" };
+					    "definition", "request", "reject",       "service" };
 
 static bool forget_rows(struct pg *target, const char *migration, struct err *e)
 {
@@ -220,7 +227,7 @@ static const char drop_sql[] =
     "DO $$ DECLARE t text; BEGIN "
     "IF EXISTS (SELECT FROM pgcrossfade.migration) THEN RETURN; END IF; "
     "FOREACH t IN ARRAY ARRAY['migration', 'chunk', 'chunk_copied', 'progress', 'definition',"
-    "                         'request', 'service', 'ledger'] LOOP "
+    "                         'request', 'reject', 'service', 'ledger'] LOOP "
     "  EXECUTE format('DROP TABLE pgcrossfade.%I', t); END LOOP; "
     "IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'pgcrossfade'::regnamespace) "
     "   AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'pgcrossfade'::regnamespace) "

@@ -10,6 +10,7 @@
  *   progress      the last source transaction applied, updated in the batch's own commit
  *   definition    indexes and constraints that are dropped for the copy, until rebuilt
  *   request       what the other commands ask of `run`, and its answer
+ *   reject        rows that the SELECT or the target refused; see pg/ledger_reject.h
  *   service       the running process's last sign of life, for `status`
  *
  * Ownership  strings go to the arena given. Connections are the caller's, in no
@@ -83,7 +84,7 @@ bool ledger_chunk_begin(struct pg *target, const char *migration, const char *re
 bool ledger_chunk_done(struct pg *target, const char *migration, const char *relation, unsigned no,
 		       uint64_t rows, uint64_t bytes, struct err *e);
 
-/* Drops the table's chunks, copied or not. Inside a transaction of the caller's. */
+/* Drops the table's chunks, copied or not, and its rejects. Inside a transaction of the caller's. */
 bool ledger_drop_chunks(struct pg *target, const char *migration, const char *relation,
 			struct err *e);
 

@@ -1,4 +1,5 @@
 #include "pg/ledger.h"
+#include "pg/ledger_reject.h"
 #include "pg/quote.h"
 
 #include <inttypes.h>
@@ -142,6 +143,7 @@ bool ledger_drop_chunks(struct pg *target, const char *migration, const char *re
 			 2, params, NULL, e) &&
 		pg_query(target,
 			 "DELETE FROM pgcrossfade.chunk WHERE migration = $1 AND relation = $2", 2,
-			 params, NULL, e)) ||
+			 params, NULL, e) &&
+		ledger_rejects_clear(target, migration, relation, NULL, e)) ||
 	       err_wrap(e, "drop chunks of %s", relation);
 }

@@ -9,7 +9,7 @@
 
 struct request {
 	int64_t id;
-	const char *kind;     /* cutover, complete, abort */
+	const char *kind;     /* cutover, retry, complete, abort */
 	const char *argument; /* "" for none */
 	const char *state;    /* waiting, running, withdrawn, done, failed */
 	const char *message;  /* the outcome, for a person */

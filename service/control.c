@@ -5,6 +5,7 @@
 #include "cutover/hooks.h"
 #include "pg/heartbeat.h"
 #include "service/ending.h"
+#include "service/rejected.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,13 +89,37 @@ static const char *refusal(struct run *r, const char *what, const char *want)
 
 static bool begin_cutover(struct run *r, const struct request *q, struct answer *out, struct err *e)
 {
-	(void)e;
 	if (r->phase != PH_STREAM) {
 		out->text = refusal(r, "cutover", "stream");
 		return true;
 	}
-	r->cutting = (struct cutting){ .request = q->id };
+	if (r->retrying.active) {
+		out->text = "rejects are being tried again; ask when that is done";
+		return true;
+	}
+	if (!rejected_check_names(r->session.plan, q->argument, e))
+		return false;
+	r->cutting = (struct cutting){ .request = q->id,
+				       .accepted = arena_strdup(&r->session.arena, q->argument) };
 	out->outcome = STEP_NEXT;
+	return true;
+}
+
+static bool begin_retry(struct run *r, const struct request *q, struct answer *out, struct err *e)
+{
+	if (r->phase != PH_STREAM) {
+		out->text = refusal(r, "retry", "stream");
+		return true;
+	}
+	if (!rejected_check_names(r->session.plan, q->argument, e))
+		return false;
+	if (r->retrying.active) {
+		out->text = "rejects are being tried again already; ask again";
+		return true;
+	}
+	r->retrying = (struct retrying){ .active = true, .request = q->id };
+	if (*q->argument)
+		r->retrying.pass.target = arena_strdup(&r->session.arena, q->argument);
 	return true;
 }
 
@@ -129,6 +154,7 @@ static const struct {
 	bool (*act)(struct run *, const struct request *, struct answer *, struct err *);
 } kinds[] = {
 	{ "cutover", begin_cutover },
+	{ "retry", begin_retry },
 	{ "abort", do_abort },
 	{ "complete", do_complete },
 };

@@ -4,6 +4,7 @@
 #include "cutover/switch.h"
 #include "pg/freeze.h"
 #include "service/ending.h"
+#include "service/rejected.h"
 #include "service/steps.h"
 #include "snapshot/definitions.h"
 
@@ -50,7 +51,8 @@ static bool check_gate(struct run *r, struct err *e)
 		return err_set(e, ERR_CONFIG,
 			       "the lag is %" PRIu64 " bytes, over cutover.max_lag (%" PRIu64 ")",
 			       lag, r->migration->cutover.max_lag);
-	if (!rehearse(r, e))
+	if (!rejected_gate(r->session.target, r->migration->name, r->cutting.accepted, e) ||
+	    !rehearse(r, e))
 		return false;
 	return hook_run(r->migration, HOOK_BEFORE_CUTOVER, r->session.target, e);
 }
@@ -68,7 +70,8 @@ static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
 		if (!stream_once(r, 10, e))
 			return false;
 	}
-	return true;
+	/* what came last may have been refused */
+	return rejected_gate(r->session.target, r->migration->name, r->cutting.accepted, e);
 }
 
 /* Between two tries whoever asked may have thought better of it. */
@@ -116,6 +119,7 @@ static enum outcome finish(struct run *r, int64_t pause_us, struct err *e)
 	snprintf(text, sizeof text, "switched; writes paused for %.1f ms", (double)pause_us / 1000);
 	if (!enter_switched(r, pause_us, e))
 		return STEP_FAILED;
+	rejected_log(r->session.target, r->migration->name);
 	log_event(LOG_INFO, "cutover.switched", "write_pause_us=%" PRId64, pause_us);
 	streaming_close(r); /* the old tables are frozen: nothing more can come */
 	if (!request_settle(r->session.target, r->migration->name, true, text, e))

@@ -236,6 +236,11 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 	};
 }
 
+bool pipeline_retry(struct pipeline *p, struct retry *retry, struct err *e)
+{
+	return applier_retry(p->applier, retry, e);
+}
+
 lsn_t pipeline_exact_lsn(const struct pipeline *p)
 {
 	return applier_exact_lsn(p->applier);

@@ -32,6 +32,10 @@ struct pipeline_state {
 };
 
 struct pipeline_state pipeline_state(struct pipeline *p);
+/* applier_retry(), sink/apply.h */
+struct retry;
+bool pipeline_retry(struct pipeline *p, struct retry *retry, struct err *e);
+
 lsn_t pipeline_exact_lsn(const struct pipeline *p);
 
 #endif

@@ -215,6 +215,8 @@ static void go_down(struct run *r)
 	streaming_close(r);
 	session_close(&r->session);
 	r->cutting = (struct cutting){ 0 };
+	r->retrying = (struct retrying){ 0 };
+	r->retried = r->restored;
 	r->source_lsn = 0;
 }
 

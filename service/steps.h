@@ -12,6 +12,7 @@
 #include "pg/request.h"
 #include "service/pipeline.h"
 #include "service/session.h"
+#include "sink/apply.h"
 #include "snapshot/copy.h"
 #include "snapshot/definitions.h"
 
@@ -39,7 +40,16 @@ struct cutting {
 	int64_t request; /* whose outcome is awaited; 0: none */
 	unsigned tries;
 	int64_t next_try_ms;
-	bool gated; /* preconditions seen to hold */
+	const char *accepted; /* targets that may be switched without their rejects; "" for none */
+	bool gated;           /* preconditions seen to hold */
+};
+
+/* Of phase stream: rejects that are tried again, for a request or at the consistent point. */
+struct retrying {
+	bool active;
+	int64_t request; /* 0: nobody asked */
+	struct retry pass;
+	unsigned in; /* in the passes before */
 };
 
 struct run {
@@ -52,10 +62,12 @@ struct run {
 	struct pipeline *pipeline;
 	lsn_t exact_lsn; /* handed from one pipeline to the next */
 	bool restored;   /* definitions are back */
+	bool retried;    /* rejects were tried at the consistent point */
 	bool lag_zero_told;
 	bool stream_dropped; /* slot and publications are gone, after the switch */
 	bool settled; /* foreign keys are as they were before the migration, after the switch */
 	struct cutting cutting;
+	struct retrying retrying;
 	int64_t next_beat_ms, next_poll_ms;
 	lsn_t source_lsn; /* the source's insert position at the last beat */
 };
@@ -72,6 +84,9 @@ void streaming_close(struct run *r);
 
 /* The steps' shared piece: one batch, opening the pipeline first if need be. */
 bool stream_once(struct run *r, int timeout_ms, struct err *e);
+
+/* Tries some rejects again if that is asked for; answers the request at the end. */
+bool retry_some(struct run *r, struct err *e);
 
 /* Bytes of WAL between the source's insert position and the applied one, asked now. */
 bool stream_lag(struct run *r, uint64_t *bytes, struct err *e);

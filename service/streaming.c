@@ -27,6 +27,12 @@ static bool restore_definitions(struct run *r, struct err *e)
 
 	if (r->restored || state.open || state.position < state.consistent)
 		return true;
+	if (!r->retried) { /* what was refused between two snapshots may go in now */
+		r->retried = true;
+		r->retrying = (struct retrying){ .active = true };
+	}
+	if (r->retrying.active)
+		return true;
 	if (!definitions_restore(r->migration->name, r->session.target, e))
 		return false;
 	r->restored = true;
@@ -36,7 +42,10 @@ static bool restore_definitions(struct run *r, struct err *e)
 
 enum outcome stream_step(struct run *r, struct err *e)
 {
-	return stream_once(r, WAIT_MS, e) && restore_definitions(r, e) ? STEP_AGAIN : STEP_FAILED;
+	bool ok = stream_once(r, r->retrying.active ? 0 : WAIT_MS, e) &&
+		  restore_definitions(r, e) && retry_some(r, e);
+
+	return ok ? STEP_AGAIN : STEP_FAILED;
 }
 
 bool stream_lag(struct run *r, uint64_t *bytes, struct err *e)

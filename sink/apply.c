@@ -5,10 +5,12 @@
 #include "pg/quote.h"
 #include "sink/batch.h"
 #include "sink/exact.h"
+#include "sink/single.h"
 
 #include <stdlib.h>
 
 enum { MAX_TRIES = 5 }; /* of a batch that met a deadlock or the like */
+enum { RETRIES_A_COMMIT = 100 };
 
 struct applier {
 	struct pg *pg;
@@ -16,6 +18,8 @@ struct applier {
 	struct progress progress; /* lsn: as the row says */
 	struct arena arena;       /* bindings, texts */
 	struct bindings bindings;
+	struct arena scratch; /* of one look at a batch */
+	struct rejects *rejects;
 	struct fold *fold;
 	struct batch *batch;
 	struct op_params params;
@@ -66,10 +70,11 @@ bool applier_create(struct pg *target, const struct plan *plan, const struct pro
 	a->progress = *at;
 	a->exact_lsn = exact_lsn;
 	a->bindings = (struct bindings){ plan, &a->arena, NULL };
+	a->rejects = rejects_create(plan);
 	a->fold = fold_create(plan);
 	a->batch = batch_create(plan);
 	a->mark = mark_sql(&a->arena, plan->migration);
-	if (!prepare_all(a, e)) {
+	if (!prepare_all(a, e) || !rejects_load(a->rejects, target, e)) {
 		applier_destroy(a);
 		return false;
 	}
@@ -81,9 +86,11 @@ void applier_destroy(struct applier *a)
 {
 	if (!a)
 		return;
+	rejects_destroy(a->rejects);
 	fold_destroy(a->fold);
 	batch_destroy(a->batch);
 	op_params_finish(&a->params);
+	arena_finish(&a->scratch);
 	arena_finish(&a->arena);
 	free(a);
 }
@@ -125,6 +132,7 @@ static bool send_end(struct applier *a, struct pipe *pipe, const struct progress
 static void committed(struct applier *a, const struct progress_step *s)
 {
 	a->progress.lsn = s->to;
+	rejects_settled(a->rejects);
 }
 
 /* A claim that fails by a division by zero found the progress row moved. */
@@ -148,14 +156,26 @@ static bool finish_pipe(struct pipe *pipe, bool sent, int claim_at, struct err *
 
 /* --- set-based --- */
 
+/* What is known of a row that was put aside counts in exact order only. */
+static bool needs_order(struct applier *a, const struct transaction *t)
+{
+	if (t->commit_lsn == a->exact_lsn)
+		return true;
+	if (!rejects_count(a->rejects))
+		return false;
+	bool touched = rejects_in(a->rejects, &a->bindings, t, &a->scratch);
+	arena_reset(&a->scratch);
+	return touched;
+}
+
 static enum fold_result fold_list(struct applier *a, const struct transaction *list, struct err *e)
 {
 	enum fold_result result = FOLDED;
 
 	fold_reset(a->fold);
 	for (const struct transaction *t = list; t && result == FOLDED; t = t->next)
-		result = t->commit_lsn == a->exact_lsn ? FOLD_NEEDS_ORDER
-						       : fold_add(a->fold, &a->bindings, t, e);
+		result = needs_order(a, t) ? FOLD_NEEDS_ORDER
+					   : fold_add(a->fold, &a->bindings, t, e);
 	return result;
 }
 
@@ -223,9 +243,14 @@ static bool begin_exact(struct applier *a, struct err *e)
 	       finish_pipe(&pipe, send_begin(a, &pipe, e), CLAIM_AT, e);
 }
 
+static struct exact exact_of(struct applier *a)
+{
+	return (struct exact){ a->pg, a->plan, &a->bindings, &a->params, a->rejects };
+}
+
 static bool apply_exact(struct applier *a, const struct transaction *list, struct err *e)
 {
-	struct exact x = { a->pg, a->plan, &a->bindings, &a->params };
+	struct exact x = exact_of(a);
 
 	for (const struct transaction *t = list; t; t = t->next) {
 		if (!a->open && !begin_exact(a, e))
@@ -260,6 +285,8 @@ static bool one_try(struct applier *a, const struct transaction *list, struct er
 {
 	bool continues = a->open;
 
+	if (rejects_dirty(a->rejects) && !a->open && !rejects_load(a->rejects, a->pg, e))
+		return false;
 	switch (fold_list(a, list, e)) {
 	case FOLD_FAILED:
 		undo(a);
@@ -305,6 +332,44 @@ bool applier_apply(struct applier *a, const struct transaction *list, struct err
 			return false;
 		err_clear(e);
 	}
+}
+
+static bool retry_slice(struct applier *a, struct retry *retry, struct err *e)
+{
+	struct exact x = exact_of(a);
+
+	for (unsigned i = 0; i < RETRIES_A_COMMIT && !retry->done; i++) {
+		struct reject *r;
+		bool in;
+		arena_reset(&a->scratch);
+		if (!ledger_reject_after(a->pg, a->plan, retry->after, retry->target, &a->scratch,
+					 &r, e))
+			return false;
+		retry->done = r == NULL;
+		if (!r)
+			break;
+		if (!single_retry(&x, r, &in, e))
+			return false;
+		retry->after = r->id;
+		retry->in += in;
+		retry->left += !in;
+	}
+	return pg_commit(a->pg, e);
+}
+
+bool applier_retry(struct applier *a, struct retry *retry, struct err *e)
+{
+	struct retry before = *retry;
+
+	if (rejects_dirty(a->rejects) && !rejects_load(a->rejects, a->pg, e))
+		return false;
+	if (begin_exact(a, e) && retry_slice(a, retry, e)) {
+		rejects_settled(a->rejects);
+		return true;
+	}
+	undo(a);
+	*retry = before;
+	return false;
 }
 
 bool applier_is_open(const struct applier *a)

@@ -31,6 +31,20 @@ void applier_destroy(struct applier *a); /* NULL is fine */
 /* list: in commit order, linked by next; only the last may be a part that is not last. */
 bool applier_apply(struct applier *a, const struct transaction *list, struct err *e);
 
+/* How far the rejects have been tried again. */
+struct retry {
+	const char *target; /* flow_plan.target_name; NULL: all flows */
+	int64_t after;      /* reject.id of the last one tried; 0 at first */
+	bool done;          /* there is none after it */
+	unsigned in, left;
+};
+
+/*
+ * Tries the next few rejects again, each by itself, in a target transaction of their own.
+ * Not while a transaction is open. What is refused again stays a reject.
+ */
+bool applier_retry(struct applier *a, struct retry *retry, struct err *e);
+
 /* Does a target transaction wait for the next part, with its locks? */
 bool applier_is_open(const struct applier *a);
 lsn_t applier_exact_lsn(const struct applier *a);

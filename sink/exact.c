@@ -1,172 +1,26 @@
 #include "sink/exact.h"
 
+#include "sink/single.h"
+#include "sink/steps.h"
+
 #include <stdlib.h>
 
-enum { OPS_A_PIPE = 256 };
+enum { STEPS_A_PIPE = 256 };
 
-/* What was sent, so that a failure can be told by the statement's number. */
-struct step {
-	const struct table_plan *table;
-	const struct flow_plan *flow;
-	enum op op;
-	struct op_row row;
-};
-
-/* The steps of one pipe. */
+/* The steps that go in one round trip, and the changes they are of. */
 struct walk {
 	struct exact *x;
 	const struct transaction *transaction;
 	struct arena arena;
-	struct pipe pipe;
-	struct step steps[OPS_A_PIPE];
-	unsigned count;
+	struct step_list steps;
+	const struct change *next; /* not walked yet */
 };
 
-static const char *describe_key(struct arena *a, const struct step *s)
-{
-	const struct table_plan *t = s->table;
-	const struct value *row = s->row.before ? s->row.before : s->row.after;
-	const char *text = "";
-
-	for (unsigned i = 0; row && i < t->nkey; i++) {
-		const struct value *v = &row[t->key[i]];
-		text = arena_printf(
-		    a, "%s%s%s=%.*s", text, i ? ", " : "", t->columns[t->key[i]].name,
-		    v->kind == VALUE_TEXT ? (int)(v->text.len > 200 ? 200 : v->text.len) : 4,
-		    v->kind == VALUE_TEXT ? v->text.data : "NULL");
-	}
-	return *text ? text : "no key";
-}
-
-/* ERR_DATA gets the whole story; a lost connection or a deadlock does not need it. */
-static bool explain(struct walk *w, int failed, struct err *e)
-{
-	char lsn[LSN_TEXT];
-
-	if (failed == PIPE_NONE || e->kind == ERR_RETRY)
-		return false;
-	const struct step *s = &w->steps[failed];
-	const char *key = describe_key(&w->arena, s);
-	return err_wrap(e, "flow %s -> %s, %s of table %s row (%s), transaction %s, SQL %s",
-			s->table->label, s->flow->target_name, op_name(s->op), s->table->label, key,
-			lsn_format(w->transaction->commit_lsn, lsn),
-			op_statement(s->flow, s->op)->sql);
-}
-
-static bool flush(struct walk *w, struct err *e)
-{
-	int failed;
-
-	if (!pipe_finish(&w->pipe, &failed, NULL, e))
-		return explain(w, failed, e);
-	w->count = 0;
-	return pipe_begin(&w->pipe, w->x->pg, e);
-}
-
-static bool send(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
-		 enum op op, const struct op_row *row, struct err *e)
-{
-	if (w->count == OPS_A_PIPE && !flush(w, e))
-		return false;
-	w->steps[w->count++] = (struct step){ t, flow, op, *row };
-	return op_send(&w->pipe, flow, op, row, 1, w->x->params, e);
-}
-
-/* How an update reaches a flow's target. */
-enum way { IN_PLACE, MOVE, REPLACE };
-
-static enum way update_way(const struct flow_plan *flow, const struct op_row *row)
-{
-	if (!flow->keyed)
-		return REPLACE;
-	if (!row->before || flow_key_same(flow, row->before, row->after))
-		return IN_PLACE;
-	return flow_reads_unchanged(flow, row->after) && flow->move.sql ? MOVE : REPLACE;
-}
-
-static bool take_away(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
-		      const struct change *c, const struct op_row *row, struct err *e)
-{
-	struct op_row same = { row->after, row->after };
-
-	if (c->kind == CHANGE_DELETE)
-		return send(w, t, flow, OP_REMOVE, row, e);
-	if (c->kind == CHANGE_INSERT)
-		return true;
-	switch (update_way(flow, row)) {
-	case REPLACE:
-		return send(w, t, flow, OP_REMOVE, row, e);
-	case IN_PLACE:
-		return !flow->filtered || send(w, t, flow, OP_LEAVE, &same, e);
-	case MOVE:
-		break;
-	}
-	return true;
-}
-
-static bool bring(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
-		  const struct change *c, const struct op_row *row, struct err *e)
-{
-	struct op_row same = { row->after, row->after };
-
-	if (c->kind == CHANGE_DELETE)
-		return true;
-	if (c->kind == CHANGE_INSERT)
-		return send(w, t, flow, OP_INSERT, row, e);
-	switch (update_way(flow, row)) {
-	case REPLACE:
-		return send(w, t, flow, OP_INSERT, row, e);
-	case MOVE:
-		return send(w, t, flow, OP_MOVE, row, e);
-	case IN_PLACE:
-		break;
-	}
-	return send(w, t, flow, flow_reads_unchanged(flow, row->after) ? OP_UPDATE : OP_UPSERT,
-		    &same, e);
-}
-
-static bool clear_flow(struct walk *w, const struct table_plan *t, const struct flow_plan *flow,
-		       struct err *e)
-{
-	struct op_row none = { NULL, NULL };
-
-	if (!flow->sole)
-		return err_set(
-		    e, ERR_CONFIG,
-		    "TRUNCATE of %s: %s holds rows of other flows too, which must not go; "
-		    "delete the rows of %s with DELETE instead",
-		    t->label, flow->target_name, t->label);
-	return send(w, t, flow, OP_CLEAR, &none, e);
-}
-
-static bool clear_rank(struct walk *w, const struct change *c, unsigned rank, struct err *e)
-{
-	const struct binding *b = bindings_find(w->x->bindings, c->relation);
-
-	for (unsigned i = 0; b->table && i < b->table->nflows; i++)
-		if (b->table->flows[i].rank == rank &&
-		    !clear_flow(w, b->table, &b->table->flows[i], e))
-			return false;
-	return true;
-}
-
-/* All that goes before all that comes, so that no flow undoes another's; children first,
- * then parents first. */
-static bool apply_flows(struct walk *w, const struct table_plan *t, const struct change *c,
-			const struct op_row *row, struct err *e)
-{
-	unsigned ranks = w->x->plan->max_rank + 1;
-
-	for (unsigned rank = ranks; rank-- > 0;)
-		for (unsigned i = 0; i < t->nflows; i++)
-			if (t->flows[i].rank == rank && !take_away(w, t, &t->flows[i], c, row, e))
-				return false;
-	for (unsigned rank = 0; rank < ranks; rank++)
-		for (unsigned i = 0; i < t->nflows; i++)
-			if (t->flows[i].rank == rank && !bring(w, t, &t->flows[i], c, row, e))
-				return false;
-	return true;
-}
+/* A change, found in the plan. */
+struct found {
+	const struct table_plan *table; /* NULL: nothing to do */
+	struct op_row row;
+};
 
 static bool check_before(const struct table_plan *t, const struct change *c, struct err *e)
 {
@@ -183,11 +37,11 @@ static bool check_before(const struct table_plan *t, const struct change *c, str
 	return true;
 }
 
-static bool apply_change(struct walk *w, const struct change *c, struct err *e)
+static bool find_change(struct walk *w, const struct change *c, struct found *out, struct err *e)
 {
 	const struct binding *b = c->relation ? bindings_find(w->x->bindings, c->relation) : NULL;
-	struct op_row row = { NULL, NULL };
 
+	*out = (struct found){ 0 };
 	if (!b)
 		return true;
 	if (!b->table)
@@ -195,40 +49,161 @@ static bool apply_change(struct walk *w, const struct change *c, struct err *e)
 	if (!check_before(b->table, c, e))
 		return false;
 	if (c->has_before)
-		row.before = binding_row(b, &c->before, &w->arena);
+		out->row.before = binding_row(b, &c->before, &w->arena);
 	if (c->kind != CHANGE_DELETE)
-		row.after = binding_row(b, &c->after, &w->arena);
-	if (!binding_check(b, c->kind, row.after, e))
+		out->row.after = binding_row(b, &c->after, &w->arena);
+	if (!binding_check(b, c->kind, out->row.after, e))
 		return false;
-	return apply_flows(w, b->table, c, &row, e);
+	out->table = b->table;
+	return true;
+}
+
+static bool single(struct walk *w, const struct change *c, const struct found *f, struct err *e)
+{
+	struct single s = { .x = w->x,
+			    .table = f->table,
+			    .change = c,
+			    .row = f->row,
+			    .lsn = w->transaction->commit_lsn };
+
+	return single_apply(&s, e);
+}
+
+/* --- what was collected --- */
+
+/* A savepoint only where it may be gone back to. */
+static bool send_steps(struct walk *w, unsigned count, int *failed, struct err *e)
+{
+	bool save = rejects_possible(w->x->rejects);
+	struct pipe pipe;
+
+	if (!pipe_begin(&pipe, w->x->pg, e))
+		return false;
+	bool sent = (!save || pipe_send(&pipe, "SAVEPOINT steps", e)) &&
+		    steps_send(&w->steps, 0, count, &pipe, w->x->params, e) &&
+		    (!save || pipe_send(&pipe, "RELEASE SAVEPOINT steps", e));
+	struct err late = ERR_INIT; /* leave pipeline mode; the first error counts */
+	bool ok = pipe_finish(&pipe, failed, NULL, sent ? e : &late) && sent;
+	if (save && *failed != PIPE_NONE)
+		(*failed)--;
+	if (!sent || *failed < 0 || (unsigned)*failed >= count)
+		*failed = PIPE_NONE;
+	return ok;
+}
+
+/*
+ * The change that failed is applied by itself, and all after it are walked again: the row it
+ * speaks of may be put aside from then on.
+ */
+static bool set_apart(struct walk *w, unsigned failed, struct err *e)
+{
+	const struct change *c = w->steps.steps[failed].change;
+	unsigned before = 0;
+	struct found f;
+	int again;
+
+	err_clear(e);
+	while (w->steps.steps[before].change != c)
+		before++;
+	if (!pg_exec(w->x->pg, "ROLLBACK TO SAVEPOINT steps; RELEASE SAVEPOINT steps", e) ||
+	    (before && !send_steps(w, before, &again, e)) || !find_change(w, c, &f, e))
+		return false;
+	w->next = c->next;
+	w->steps.count = 0;
+	return single(w, c, &f, e);
+}
+
+static bool flush(struct walk *w, struct err *e)
+{
+	int failed = PIPE_NONE;
+
+	if (w->steps.count == 0)
+		return true;
+	if (send_steps(w, w->steps.count, &failed, e)) {
+		w->steps.count = 0;
+		return true;
+	}
+	if (failed == PIPE_NONE || e->kind == ERR_RETRY)
+		return false;
+	const struct step *s = &w->steps.steps[failed];
+	if (rejects_possible(w->x->rejects) && single_may_refuse(s->op, s->change->kind, e))
+		return set_apart(w, (unsigned)failed, e);
+	/* ERR_DATA gets the whole story; a lost connection or a deadlock does not need it */
+	return step_explain(s, w->transaction->commit_lsn, e);
+}
+
+/* --- the walk --- */
+
+/* A whole change at a time, so that none is cut by the end of a pipe. */
+static bool apply_change(struct walk *w, const struct change *c, struct err *e)
+{
+	struct found f;
+
+	if (!find_change(w, c, &f, e))
+		return false;
+	w->next = c->next;
+	if (!f.table)
+		return true;
+	const struct value *known_by = f.row.before ? f.row.before : f.row.after;
+	if (rejects_touched(w->x->rejects, f.table, c->kind, known_by)) {
+		if (w->steps.count == 0)
+			return single(w, c, &f, e);
+		w->next = c; /* once more, when what came before is done */
+		return flush(w, e);
+	}
+	struct flow_view *views = arena_array(&w->arena, f.table->nflows, sizeof *views);
+	for (unsigned i = 0; i < f.table->nflows; i++)
+		views[i] = (struct flow_view){ false, c->kind, f.row };
+	steps_add(&w->steps, w->x->plan->max_rank, f.table, c, views);
+	return w->steps.count < STEPS_A_PIPE || flush(w, e);
+}
+
+static bool forget_rejects(struct walk *w, const struct table_plan *t, struct err *e)
+{
+	struct exact *x = w->x;
+
+	if (!rejects_of(x->rejects, t))
+		return true;
+	rejects_clear(x->rejects, t);
+	return ledger_rejects_clear(x->pg, x->plan->migration, t->label, NULL, e);
+}
+
+static bool clear_rank(struct walk *w, const struct change *c, unsigned rank, struct err *e)
+{
+	const struct table_plan *t = bindings_find(w->x->bindings, c->relation)->table;
+
+	return !t || (forget_rejects(w, t, e) && steps_add_clear(&w->steps, t, c, rank, e));
 }
 
 /* The tables of one TRUNCATE come one after the other; children are cleared first. */
-static bool apply_truncates(struct walk *w, const struct change **at, struct err *e)
+static bool apply_truncates(struct walk *w, struct err *e)
 {
-	const struct change *first = *at, *end = first;
+	const struct change *first = w->next, *end = first;
 
+	while (w->steps.count && w->next == first) /* a flush may go back */
+		if (!flush(w, e))
+			return false;
+	if (w->next != first)
+		return true;
 	while (end && end->kind == CHANGE_TRUNCATE)
 		end = end->next;
-	*at = end;
+	w->next = end;
 	for (unsigned rank = w->x->plan->max_rank + 1; rank-- > 0;)
 		for (const struct change *c = first; c != end; c = c->next)
 			if (!clear_rank(w, c, rank, e))
 				return false;
-	return true;
+	return flush(w, e);
 }
 
-static bool apply_changes(struct walk *w, const struct change *c, struct err *e)
+static bool apply_changes(struct walk *w, struct err *e)
 {
-	while (c) {
-		if (c->kind == CHANGE_TRUNCATE) {
-			if (!apply_truncates(w, &c, e))
-				return false;
-			continue;
-		}
-		if (!apply_change(w, c, e))
+	w->next = w->transaction->changes;
+	while (w->next || w->steps.count) {
+		bool ok = !w->next                           ? flush(w, e)
+			  : w->next->kind == CHANGE_TRUNCATE ? apply_truncates(w, e)
+							     : apply_change(w, w->next, e);
+		if (!ok)
 			return false;
-		c = c->next;
 	}
 	return true;
 }
@@ -236,18 +211,11 @@ static bool apply_changes(struct walk *w, const struct change *c, struct err *e)
 bool exact_apply(struct exact *x, const struct transaction *t, struct err *e)
 {
 	struct walk *w = xcalloc(1, sizeof *w);
-	int failed;
 
 	w->x = x;
 	w->transaction = t;
-	bool ok = pipe_begin(&w->pipe, x->pg, e);
-	ok = ok && apply_changes(w, t->changes, e);
-	if (ok)
-		ok = pipe_finish(&w->pipe, &failed, NULL, e) || explain(w, failed, e);
-	else {
-		struct err ignored = ERR_INIT; /* leave pipeline mode; the first error counts */
-		pipe_finish(&w->pipe, &failed, NULL, &ignored);
-	}
+	bool ok = apply_changes(w, e);
+	steps_finish(&w->steps);
 	arena_finish(&w->arena);
 	free(w);
 	return ok;

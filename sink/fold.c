@@ -33,18 +33,9 @@ void fold_destroy(struct fold *f)
 	free(f);
 }
 
-/* FNV-1a over the key's texts, each ended, so that ('a','b') and ('ab','') differ. */
 static uint64_t hash_key(const struct table_plan *t, const struct value *row)
 {
-	uint64_t h = 14695981039346656037u;
-
-	for (unsigned i = 0; i < t->nkey; i++) {
-		const struct value *v = &row[t->key[i]];
-		for (size_t k = 0; k < v->text.len; k++)
-			h = (h ^ (unsigned char)v->text.data[k]) * 1099511628211u;
-		h = (h ^ (256u + v->kind)) * 1099511628211u;
-	}
-	return h;
+	return values_hash(row, t->key, t->nkey);
 }
 
 static bool value_equal(const struct value *a, const struct value *b)

@@ -74,6 +74,7 @@ static bool plan_flow(struct check *c, struct flow *f, struct err *e)
 	struct flow_plan *p = f->plan;
 
 	(void)e;
+	p->no = f->no;
 	p->target = arena_qualified(c->arena, f->to->schema, f->to->name);
 	p->target_name = arena_printf(c->arena, "%s.%s", f->to->schema, f->to->name);
 	p->select = f->def->select;
@@ -225,6 +226,7 @@ static struct plan *plan_create(const struct check *c)
 	p->arena = c->arena;
 	p->migration = arena_strdup(c->arena, c->m->name);
 	p->one_database = c->one_database;
+	p->rejects = c->m->rejects;
 	return p;
 }
 

@@ -72,7 +72,7 @@ struct migration {
 	const char *source, *target; /* conninfo without password */
 	const char *decoder;
 	struct name_list search_path; /* after pg_catalog */
-	uint64_t jobs, chunk_bytes, memory;
+	uint64_t jobs, chunk_bytes, memory, rejects;
 	int64_t snapshot_max_age;
 	struct cutover_def cutover;
 	struct switch_def switch_to;

@@ -23,6 +23,9 @@ void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out);
 /* copy_out, copy_in, stage_*, insert_select. */
 void sql_copy(struct arena *a, const struct flow *f, bool one_database, struct flow_plan *out);
 
+/* stored_select. */
+void sql_stored(struct arena *a, const struct table_plan *table, struct flow_plan *out);
+
 /* One row (type oid of each output) of the SELECT over no rows. */
 const char *sql_output_types(struct arena *a, const struct flow *f);
 

@@ -309,7 +309,7 @@ static void put_guard(struct arena *a, struct buf *b, const struct flow *f)
 {
 	const char *text = arena_printf(
 	    a,
-	    " rows of %s.%s came without their long values, and the target does not have them "
+	    " rows of %s.%s " PLAN_VALUES_MISSING ", and the target does not have them "
 	    "either; run: ALTER TABLE %s REPLICA IDENTITY FULL;",
 	    f->from->schema, f->from->name, arena_qualified(a, f->from->schema, f->from->name));
 

@@ -143,6 +143,20 @@ void sql_copy(struct arena *a, const struct flow *f, bool one_database, struct f
 		copy_inside(a, f, out);
 }
 
+void sql_stored(struct arena *a, const struct table_plan *table, struct flow_plan *out)
+{
+	struct buf b = BUF_INIT;
+
+	buf_puts(&b, "SELECT ");
+	for (unsigned i = 0; i < out->nstored; i++) {
+		buf_puts(&b, i ? ", " : "");
+		buf_ident(&b, table->columns[out->stored[i]].name);
+	}
+	buf_printf(&b, " FROM ONLY %s WHERE ", table->quoted);
+	out->stored_select[0] = sql_text(a, &b);
+	out->stored_select[1] = "";
+}
+
 const char *sql_output_types(struct arena *a, const struct flow *f)
 {
 	struct buf b = BUF_INIT;

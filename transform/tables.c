@@ -61,6 +61,7 @@ static void take_key(const struct flow *flows, unsigned nflows, const struct cat
 	if (index) {
 		t->nkey = index->ncolumns;
 		t->key = index->columns;
+		t->key_unique = true;
 	} else if (from->replica_identity == 'f' && !primary && keyed) {
 		t->nkey = keyed->plan->nkey_reads;
 		t->key = keyed->plan->key_reads;
@@ -174,6 +175,25 @@ static void mark_read(struct plan_column *columns, const struct flow *f)
 		columns[i].read |= f->query->reads[i];
 }
 
+static void take_identity(struct arena *a, const struct table_plan *t, struct flow_plan *f)
+{
+	unsigned *stored = arena_array(a, t->ncolumns, sizeof *stored);
+
+	f->nidentity = t->key_unique ? t->nkey : f->nreads;
+	f->identity = t->key_unique ? t->key : f->reads;
+	for (unsigned i = 0; i < t->ncolumns; i++) {
+		bool wanted = false;
+		for (unsigned k = 0; k < f->nreads; k++)
+			wanted |= f->reads[k] == i;
+		for (unsigned k = 0; k < f->nidentity; k++)
+			wanted |= f->identity[k] == i;
+		if (wanted)
+			stored[f->nstored++] = i;
+	}
+	f->stored = stored;
+	sql_stored(a, t, f);
+}
+
 void tables_build(struct plan *plan, const struct flow *flows, unsigned nflows)
 {
 	plan->tables = arena_array(plan->arena, nflows, sizeof *plan->tables);
@@ -182,6 +202,9 @@ void tables_build(struct plan *plan, const struct flow *flows, unsigned nflows)
 		mark_read((struct plan_column *)(uintptr_t)t->columns, &flows[i]);
 		t->flows[t->nflows++] = *flows[i].plan;
 	}
+	for (unsigned i = 0; i < plan->ntables; i++)
+		for (unsigned k = 0; k < plan->tables[i].nflows; k++)
+			take_identity(plan->arena, &plan->tables[i], &plan->tables[i].flows[k]);
 	for (unsigned i = 0; i < plan->ntables; i++)
 		sql_chunk(plan->arena, plan->migration, i, &plan->tables[i]);
 }

@@ -1,0 +1,100 @@
+#include "service/rejected.h"
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "pg/ledger_reject.h"
+
+#include <inttypes.h>
+
+/* The next name of the list at *at, which moves behind it. False: no more. */
+static bool next_name(const char **at, struct bytes *name)
+{
+	const char *s = *at;
+
+	while (*s == ',' || *s == ' ')
+		s++;
+	size_t len = strcspn(s, ", ");
+	*name = (struct bytes){ s, len };
+	*at = s + len;
+	return len > 0;
+}
+
+static bool is_target(const struct plan *plan, struct bytes name)
+{
+	for (unsigned i = 0; i < plan->ntables; i++)
+		for (unsigned k = 0; k < plan->tables[i].nflows; k++)
+			if (bytes_equal(name, bytes_of(plan->tables[i].flows[k].target_name)))
+				return true;
+	return false;
+}
+
+bool rejected_check_names(const struct plan *plan, const char *names, struct err *e)
+{
+	struct bytes name;
+
+	while (next_name(&names, &name))
+		if (!is_target(plan, name))
+			return err_set(e, ERR_CONFIG,
+				       "no flow of the migration writes a table %.*s; name target "
+				       "tables as schema.name",
+				       (int)name.len, name.data);
+	return true;
+}
+
+static bool listed(const char *names, const char *wanted)
+{
+	struct bytes name;
+
+	while (next_name(&names, &name))
+		if (bytes_equal(name, bytes_of(wanted)))
+			return true;
+	return false;
+}
+
+static void put_flow(struct buf *text, const struct reject_count *c)
+{
+	buf_printf(text, "%s%" PRIu64 " row%s of %s -> %s (%s)", text->len ? "; " : "", c->count,
+		   c->count == 1 ? "" : "s", c->source, c->target, c->example);
+}
+
+bool rejected_gate(struct pg *target, const char *migration, const char *accepted, struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+	struct buf left = BUF_INIT, names = BUF_INIT;
+	struct reject_count *counts;
+	unsigned n = 0;
+	bool ok = ledger_reject_counts(target, migration, &scratch, &counts, &n, e);
+
+	for (unsigned i = 0; ok && i < n; i++) {
+		if (listed(accepted, counts[i].target))
+			continue;
+		put_flow(&left, &counts[i]);
+		if (!listed(buf_str(&names), counts[i].target))
+			buf_printf(&names, "%s%s", names.len ? "," : "", counts[i].target);
+	}
+	if (ok && left.len)
+		ok = err_set(
+		    e, ERR_CONFIG,
+		    "rows were refused and put aside: %.1500s; mend what refuses them and run "
+		    "`pgcrossfade retry`, or switch without them: --accept-rejects %.300s",
+		    left.data, names.data);
+	buf_free(&left);
+	buf_free(&names);
+	arena_finish(&scratch);
+	return ok;
+}
+
+void rejected_log(struct pg *target, const char *migration)
+{
+	struct arena scratch = ARENA_INIT;
+	struct reject_count *counts;
+	struct err ignored = ERR_INIT;
+	unsigned n = 0;
+
+	if (ledger_reject_counts(target, migration, &scratch, &counts, &n, &ignored))
+		for (unsigned i = 0; i < n; i++)
+			log_event(LOG_WARN, "cutover.rejects_accepted",
+				  "table=%s target=%s rows=%" PRIu64, counts[i].source,
+				  counts[i].target, counts[i].count);
+	arena_finish(&scratch);
+}

@@ -1,0 +1,252 @@
+#include "sink/single.h"
+
+#include "core/log.h"
+#include "sink/steps.h"
+
+/* What one flow makes of the change. */
+struct part {
+	struct reject *old; /* the row's, until now; NULL: none */
+	bool refused;
+	struct err why; /* refused: as the server said it */
+};
+
+struct attempt {
+	struct exact *x;
+	const struct table_plan *table;
+	const struct change *change; /* NULL: a retry */
+	lsn_t lsn;
+	struct arena arena;
+	struct part *parts;      /* one a flow */
+	struct flow_view *views; /* one a flow */
+	struct step_list steps;
+};
+
+bool single_may_refuse(enum op op, enum change_kind kind, const struct err *e)
+{
+	if (e->kind != ERR_DATA || kind == CHANGE_DELETE || kind == CHANGE_TRUNCATE)
+		return false;
+	return (op != OP_UPDATE && op != OP_MOVE) || !strstr(e->text, PLAN_VALUES_MISSING);
+}
+
+static void begin(struct attempt *a, struct exact *x, const struct table_plan *t)
+{
+	*a = (struct attempt){ .x = x, .table = t };
+	a->parts = arena_array(&a->arena, t->nflows, sizeof *a->parts);
+	a->views = arena_array(&a->arena, t->nflows, sizeof *a->views);
+}
+
+static void finish(struct attempt *a)
+{
+	steps_finish(&a->steps);
+	arena_finish(&a->arena);
+}
+
+/* --- what was put aside before --- */
+
+/* Later values, with the reject's where the later were not sent. */
+static const struct value *whole_row(struct attempt *a, const struct value *later,
+				     const struct value *kept)
+{
+	struct value *v = arena_array(&a->arena, a->table->ncolumns, sizeof *v);
+
+	for (unsigned i = 0; i < a->table->ncolumns; i++)
+		v[i] = later[i].kind == VALUE_UNCHANGED ? kept[i] : later[i];
+	return v;
+}
+
+/* The change as the flow's target sees it, which has the row's older version or nothing. */
+static void see_past_reject(struct attempt *a, struct flow_view *v, const struct reject *old)
+{
+	v->row.before = old->held;
+	if (v->kind == CHANGE_UPDATE) {
+		v->row.after = whole_row(a, v->row.after, old->row);
+		v->kind = old->held ? CHANGE_UPDATE : CHANGE_INSERT;
+	}
+	v->skip = v->kind == CHANGE_DELETE && !old->held;
+}
+
+static bool find_rejects(struct attempt *a, const struct single *s, struct err *e)
+{
+	const struct value *known_by = s->row.before ? s->row.before : s->row.after;
+
+	for (unsigned i = 0; i < a->table->nflows; i++) {
+		a->views[i] = (struct flow_view){ false, s->change->kind, s->row };
+		if (!rejects_touched(a->x->rejects, a->table, s->change->kind, known_by))
+			continue;
+		if (!ledger_reject_find(a->x->pg, a->x->plan->migration, a->table,
+					&a->table->flows[i], known_by, &a->arena, &a->parts[i].old,
+					e))
+			return false;
+		if (a->parts[i].old)
+			see_past_reject(a, &a->views[i], a->parts[i].old);
+	}
+	return true;
+}
+
+/* --- the flows that take it --- */
+
+static unsigned flow_index(const struct attempt *a, const struct flow_plan *flow)
+{
+	return (unsigned)(flow - a->table->flows);
+}
+
+static bool send_flows(struct attempt *a, int *failed, struct err *e)
+{
+	struct pipe pipe;
+	struct err late = ERR_INIT;
+
+	a->steps.count = 0;
+	steps_add(&a->steps, a->x->plan->max_rank, a->table, a->change, a->views);
+	if (!pipe_begin(&pipe, a->x->pg, e))
+		return false;
+	bool sent = steps_send(&a->steps, 0, a->steps.count, &pipe, a->x->params, e);
+	bool ok = pipe_finish(&pipe, failed, NULL, sent ? e : &late) && sent;
+	if (!sent)
+		*failed = PIPE_NONE;
+	return ok;
+}
+
+static unsigned new_rejects(const struct attempt *a)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < a->table->nflows; i++)
+		n += a->parts[i].refused && !a->parts[i].old;
+	return n;
+}
+
+static bool no_room(struct attempt *a, const struct step *s, struct err *e)
+{
+	step_explain(s, a->lsn, e);
+	return err_wrap(e, "%u rows are put aside and rejects allows no more",
+			rejects_count(a->x->rejects));
+}
+
+/* Leaves out one more flow. A retry changes nothing for the worse. */
+static bool refuse(struct attempt *a, unsigned failed, struct err *e)
+{
+	const struct step *s = &a->steps.steps[failed];
+	unsigned i = flow_index(a, s->flow);
+
+	if (a->change ? !single_may_refuse(s->op, a->views[i].kind, e) : e->kind != ERR_DATA)
+		return step_explain(s, a->lsn, e);
+	if (a->change && !a->parts[i].old && !rejects_room(a->x->rejects, new_rejects(a) + 1))
+		return no_room(a, s, e);
+	a->parts[i].refused = a->views[i].skip = true;
+	a->parts[i].why = *e;
+	err_clear(e);
+	return pg_exec(a->x->pg, "ROLLBACK TO SAVEPOINT single", e);
+}
+
+static bool try_flows(struct attempt *a, struct err *e)
+{
+	int failed = PIPE_NONE;
+
+	if (!pg_exec(a->x->pg, "SAVEPOINT single", e))
+		return false;
+	while (!send_flows(a, &failed, e))
+		if (failed == PIPE_NONE || e->kind == ERR_RETRY || !refuse(a, (unsigned)failed, e))
+			return false;
+	return pg_exec(a->x->pg, "RELEASE SAVEPOINT single", e);
+}
+
+/* --- what is put aside now --- */
+
+static uint64_t identity_hash(const struct flow_plan *flow, const struct value *row)
+{
+	return values_hash(row, flow->identity, flow->nidentity);
+}
+
+static bool drop_reject(struct attempt *a, const struct flow_plan *flow, const struct reject *old,
+			struct err *e)
+{
+	rejects_remove(a->x->rejects, a->table, identity_hash(flow, old->row));
+	return ledger_reject_remove(a->x->pg, old->id, e);
+}
+
+static void log_reject(const struct attempt *a, const struct flow_plan *flow,
+		       const struct reject *r)
+{
+	struct arena scratch = ARENA_INIT;
+	char lsn[LSN_TEXT];
+
+	log_event(LOG_WARN, "reject", "table=%s target=%s key=%s sqlstate=%s lsn=%s sequence=%lld",
+		  a->table->label, flow->target_name,
+		  log_quote(&scratch, row_key_text(a->table, r->row, &scratch)), r->sqlstate,
+		  lsn_format(r->lsn, lsn), (long long)r->sequence);
+	arena_finish(&scratch);
+}
+
+static bool put_aside(struct attempt *a, unsigned i, struct err *e)
+{
+	const struct flow_plan *flow = &a->table->flows[i];
+	const struct flow_view *v = &a->views[i];
+	struct reject r = { .row = v->row.after,
+			    .lsn = a->lsn,
+			    .sequence = a->change->sequence,
+			    .chunk = -1,
+			    .sqlstate = a->parts[i].why.sqlstate,
+			    .error = a->parts[i].why.text };
+
+	if (v->kind == CHANGE_UPDATE)
+		r.held = v->row.before ? v->row.before : v->row.after;
+	log_reject(a, flow, &r);
+	rejects_add(a->x->rejects, a->table, identity_hash(flow, r.row));
+	return ledger_reject_add(a->x->pg, a->x->plan->migration, a->table, flow, &r, e);
+}
+
+static bool write_rejects(struct attempt *a, struct err *e)
+{
+	for (unsigned i = 0; i < a->table->nflows; i++) {
+		const struct part *p = &a->parts[i];
+		if (p->old && !drop_reject(a, &a->table->flows[i], p->old, e))
+			return false;
+		if (p->refused && !put_aside(a, i, e))
+			return false;
+	}
+	return true;
+}
+
+bool single_apply(struct single *s, struct err *e)
+{
+	struct attempt a;
+
+	begin(&a, s->x, s->table);
+	a.change = s->change;
+	a.lsn = s->lsn;
+	bool ok = find_rejects(&a, s, e) && try_flows(&a, e) && write_rejects(&a, e);
+	finish(&a);
+	return ok;
+}
+
+/* --- again --- */
+
+static void view_only(struct attempt *a, unsigned flow, const struct reject *r)
+{
+	for (unsigned i = 0; i < a->table->nflows; i++)
+		a->views[i].skip = i != flow;
+	a->views[flow].kind = r->held ? CHANGE_UPDATE : CHANGE_INSERT;
+	a->views[flow].row = (struct op_row){ r->held, r->row };
+}
+
+bool single_retry(struct exact *x, const struct reject *r, bool *in, struct err *e)
+{
+	const struct table_plan *table;
+	const struct flow_plan *flow;
+	struct attempt a;
+
+	if (!reject_flow(x->plan, r->flow, &table, &flow))
+		return err_set(e, ERR_CONFIG, "flow %u is not in the file any more", r->flow);
+	begin(&a, x, table);
+	a.lsn = r->lsn;
+	view_only(&a, flow_index(&a, flow), r);
+	bool ok = try_flows(&a, e);
+	const struct part *p = &a.parts[flow_index(&a, flow)];
+	*in = ok && !p->refused;
+	if (*in)
+		ok = drop_reject(&a, flow, r, e);
+	else if (ok)
+		ok = ledger_reject_tried(x->pg, r->id, p->why.sqlstate, p->why.text, e);
+	finish(&a);
+	return ok;
+}
