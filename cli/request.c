@@ -96,18 +96,22 @@ static bool alone(struct asking *q, const struct ledger_migration *m, struct err
 		       q->kind, m->name);
 }
 
-/* *acted: no run holds the migration, so this process did it, or said why not. */
-static bool act_alone(struct asking *q, bool *acted, struct err *e)
+/* *taken: no run holds the migration, and none can as long as this process does. */
+static bool take_over(struct asking *q, bool *taken, struct err *e)
+{
+	struct session *s = &q->session;
+	bool running;
+
+	*taken = false;
+	return status_running(s->target, s->migration->name, &running, e) &&
+	       (running || ledger_lock(s->target, s->migration->name, taken, e));
+}
+
+static bool act(struct asking *q, struct err *e)
 {
 	struct session *s = &q->session;
 	struct ledger_migration *m;
-	bool running;
 
-	*acted = false;
-	if (!status_running(s->target, s->migration->name, &running, e))
-		return false;
-	if (running || !ledger_lock(s->target, s->migration->name, acted, e) || !*acted)
-		return !*e->text;
 	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, e))
 		return false;
 	if (!m)
@@ -157,16 +161,22 @@ static bool time_is_up(const struct asking *q)
 	return (*q->interrupted && !q->recalled) || (q->until_ms >= 0 && clock_ms() > q->until_ms);
 }
 
-/* The run that was to answer may end first; what it left undone is then done here. */
-static bool stand_in(struct asking *q, bool *done, struct err *e)
+/*
+ * The run that was to answer may end first; what it left undone is then done here. It may
+ * also have answered just before it ended: with the lock taken that answer is the last.
+ */
+static bool stand_in(struct asking *q, struct arena *scratch, bool *done, struct err *e)
 {
 	struct err ignored = ERR_INIT;
-	bool acted, withdrawn;
+	bool taken, withdrawn;
 
-	*done = act_alone(q, &acted, e) && acted;
-	if (acted)
-		request_withdraw(q->session.target, q->id, &withdrawn, &ignored);
-	return acted || *e->text;
+	if (!take_over(q, &taken, e) || !taken)
+		return *e->text;
+	if (read_answer(q, scratch, done, e))
+		return true;
+	*done = act(q, e);
+	request_withdraw(q->session.target, q->id, &withdrawn, &ignored);
+	return true;
 }
 
 static int await(struct asking *q)
@@ -176,7 +186,7 @@ static int await(struct asking *q)
 	bool done = false, ended = false;
 
 	while (!ended) {
-		ended = read_answer(q, &scratch, &done, &e) || stand_in(q, &done, &e);
+		ended = read_answer(q, &scratch, &done, &e) || stand_in(q, &scratch, &done, &e);
 		ended = ended || (time_is_up(q) && give_up(q, &e));
 		if (!ended)
 			clock_sleep_ms(POLL_MS);
@@ -191,7 +201,7 @@ static int ask_or_act(struct asking *q)
 	struct session *s = &q->session;
 	struct ledger_migration *m;
 	struct err e = ERR_INIT;
-	bool acted;
+	bool taken;
 
 	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, &e))
 		return report_error(&e);
@@ -200,10 +210,10 @@ static int ask_or_act(struct asking *q)
 			s->migration->name);
 		return report_error(&e);
 	}
-	if (!act_alone(q, &acted, &e))
+	if (!take_over(q, &taken, &e))
 		return report_error(&e);
-	if (acted)
-		return EXIT_DONE;
+	if (taken)
+		return act(q, &e) ? EXIT_DONE : report_error(&e);
 	if (!request_post(s->target, m->name, q->kind, q->argument, &q->id, &e))
 		return report_error(&e);
 	return await(q);

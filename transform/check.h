@@ -9,6 +9,7 @@
 
 #include "transform/compile.h"
 #include "transform/flow.h"
+#include "transform/sql.h"
 
 /* One of the two servers, as the checks need to know it. */
 struct server {
@@ -16,6 +17,8 @@ struct server {
 	const char *subject;              /* "source server" */
 	const char *system, *database;    /* identifiers; equal on both: one database */
 	const char *encoding, *collation; /* collation: everything that orders and folds text */
+	const char *user, *dbname;        /* quoted */
+	bool may_create, may_temp;        /* in the database */
 };
 
 struct check {
@@ -24,6 +27,8 @@ struct check {
 	struct arena *arena;
 	struct findings *findings;
 	bool one_database;
+	const char *phase; /* as the target's ledger has it; NULL: not begun */
+	bool started;      /* run has begun: what it takes once is taken */
 };
 
 /* A finding as transform/finding.h says: "what, why; what to do". */
@@ -44,8 +49,33 @@ void check_fail_at(struct check *c, const char *subject, struct place p, const c
 void check_fail_select(struct check *c, const struct flow *f, size_t at, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* check_servers.c: versions, settings, free slots, privileges; fills in both servers. */
+/* check_servers.c: versions, settings, free slots; fills in both servers. */
 bool check_servers(struct check *c, struct err *e);
+
+/* check_source.c: can the source be followed? */
+bool check_source(struct check *c, struct err *e);
+
+/* Makes a temporary slot with the decoder and drops it: there is no other proof. */
+bool check_decoder(struct check *c, struct err *e);
+
+/* check_settings.c: settings, standbys, connections, event triggers, on both sides. */
+bool check_settings(struct check *c, struct err *e);
+
+/* Name of the slot and the first publication. */
+const char *check_slot_name(struct arena *a, const char *migration);
+
+/* check_rights.c: what the role may do in each database. *askable false: too little to go on. */
+bool check_rights(struct check *c, bool *askable, struct err *e);
+bool check_may_create(struct check *c, struct err *e);
+bool check_stage(struct check *c, const struct flow *f, struct err *e);
+
+/* check_owner.c: what the role may do to the tables and their sequences. */
+bool check_owners(struct check *c, struct flow *f, struct err *e);
+bool check_drawn(struct check *c, const struct flow *f, struct err *e);
+bool check_sequences(struct check *c, const struct plan *plan, struct err *e);
+
+/* check_explain.c: may the role run the flow's statements? */
+bool check_explain(struct check *c, struct flow *f, struct err *e);
 
 /* check_pure.c: are the SELECT's functions and operators the same each time? Sets
  * *builtin when all it names are PostgreSQL's own. */

@@ -78,6 +78,18 @@ static void check_privileges(struct check *c, const struct flow *f)
 			      missing, t->schema, t->name);
 }
 
+/* Ownership brings the privileges, unless somebody revoked them. */
+static bool check_access(struct check *c, struct flow *f, struct err *e)
+{
+	unsigned failures = c->findings->failures;
+
+	if (!check_owners(c, f, e))
+		return false;
+	if (c->findings->failures == failures)
+		check_privileges(c, f);
+	return true;
+}
+
 bool check_tables(struct check *c, struct flow *f, struct err *e)
 {
 	struct catalog_table *from = NULL, *to = NULL;
@@ -93,7 +105,7 @@ bool check_tables(struct check *c, struct flow *f, struct err *e)
 		check_fail_at(c, f->subject, f->def->to_place,
 			      "from and to are the same table; a flow writes another one");
 	else if (ok)
-		check_privileges(c, f);
+		return check_access(c, f, e);
 	return true;
 }
 

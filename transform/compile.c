@@ -104,6 +104,12 @@ static bool prepare_flow(struct check *c, struct flow *f, struct err *e)
 	return check_prepare(c, f, e);
 }
 
+/* Asked all at once, so that one run of check names every right that is missing. */
+static bool judge_rights(struct check *c, struct flow *f, struct err *e)
+{
+	return check_stage(c, f, e) && check_drawn(c, f, e);
+}
+
 static void pass_flow(struct check *c, const struct flow *f)
 {
 	finding_add(c->findings, c->arena, FINDING_PASS, f->subject, "%u outputs, %s; copied %s%s",
@@ -123,8 +129,8 @@ static void pass_flow(struct check *c, const struct flow *f)
 static bool check_flow(struct check *c, struct flow *f, struct err *e)
 {
 	static bool (*const steps[])(struct check *, struct flow *, struct err *) = {
-		parse_select, check_tables, resolve_select, judge_select,
-		check_key,    check_stream, plan_flow,      prepare_flow,
+		parse_select, check_tables, resolve_select, judge_select, check_key,
+		check_stream, plan_flow,    prepare_flow,   judge_rights, check_explain,
 	};
 	unsigned failures = c->findings->failures;
 
@@ -238,7 +244,9 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 	if (!check_servers(c, e))
 		return false;
 	if (!c->source.system || !c->target.system)
-		return true; /* a server is too old to be asked */
+		return true; /* a server is too old to be asked, or may not be */
+	if (c->phase && c->findings->failures)
+		return true;
 	for (unsigned i = 0; i < c->m->nflows; i++)
 		if (!check_flow(c, &flows[i], e))
 			return false;
@@ -254,6 +262,8 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 		return false;
 	tables_build(plan, flows, c->m->nflows);
 	sequences_build(plan, flows, c->m->nflows);
+	if (!check_sequences(c, plan, e))
+		return false;
 	*out = c->findings->failures ? NULL : plan;
 	return true;
 }

@@ -57,8 +57,10 @@ static const struct option switch_options[] = {
 	{ "rename", OPTION_NODE, .help = "a list of table, to; done in order" },
 	{ "search_path", OPTION_NODE, .help = "a list of role, path" },
 	{ "source_sql", OPTION_TEXT, FIELD(switch_def, source_sql),
+	  .place = offsetof(struct switch_def, source_sql_place),
 	  .help = "SQL at the source, in the transaction of the switch" },
 	{ "target_sql", OPTION_TEXT, FIELD(switch_def, target_sql),
+	  .place = offsetof(struct switch_def, target_sql_place),
 	  .help = "SQL at the target, right after the switch has committed" },
 };
 

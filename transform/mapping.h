@@ -55,6 +55,7 @@ struct switch_def {
 	unsigned nsearch_paths;
 	struct search_path_def *search_paths;
 	const char *source_sql, *target_sql; /* NULL: none */
+	struct place source_sql_place, target_sql_place;
 };
 
 enum hook { HOOK_LAG_ZERO, HOOK_BEFORE_CUTOVER, HOOK_AFTER_CUTOVER, HOOK_ERROR, HOOK_COUNT };
