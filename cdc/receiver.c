@@ -24,6 +24,7 @@ struct receiver {
 	struct queue *queue;
 	int wake; /* eventfd: there is room in the queue, or the end has come */
 	atomic_bool stopping, full;
+	_Atomic int64_t starved_us;
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* over these two */
@@ -184,7 +185,11 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 	if (queue_bytes(r->queue))
 		clock_sleep_ms(1);
 	left = left < 1 ? 1 : left > STATUS_MS ? STATUS_MS : left;
-	if (poll(fds, 2, (int)left) <= 0)
+	int64_t since = clock_us();
+	int ready = poll(fds, 2, (int)left);
+	if (!r->held)
+		atomic_fetch_add(&r->starved_us, clock_us() - since);
+	if (ready <= 0)
 		return true;
 	if (fds[1].revents && read(r->wake, &count, sizeof count) < 0)
 		return true;
@@ -281,6 +286,7 @@ lsn_t receiver_position(struct receiver *r)
 void receiver_backlog(struct receiver *r, struct receiver_backlog *out)
 {
 	out->queued_bytes = queue_bytes(r->queue);
+	out->starved_us = atomic_load(&r->starved_us);
 	pthread_mutex_lock(&r->lock);
 	out->received = r->received;
 	out->oldest_commit_time = position_oldest(&r->position);

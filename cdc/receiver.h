@@ -38,6 +38,7 @@ struct receiver_backlog {
 	size_t queued_bytes;
 	lsn_t received;             /* the server's WAL end as last heard */
 	int64_t oldest_commit_time; /* of what is received and not confirmed; 0: none */
+	int64_t starved_us;         /* so far: waited for the server with room in the queue */
 };
 
 bool receiver_start(const struct receiver_options *options, struct receiver **out, struct err *e);

@@ -28,6 +28,7 @@ struct arguments {
 	const char *flow;           /* --flow; NULL: all */
 	const char *accept_rejects; /* --accept-rejects; NULL: none */
 	int64_t timeout_ms;         /* -1: none */
+	int64_t watch_ms;           /* -1: once */
 };
 
 struct command {
@@ -45,15 +46,17 @@ enum argument {
 	ARG_TIMEOUT = 8,
 	ARG_ACCEPT_REJECTS = 16,
 	ARG_FLOW = 32,
-	ARG_LIST = 64
+	ARG_LIST = 64,
+	ARG_WATCH = 128
 };
 
 struct argument_def {
-	enum argument which;
 	const char *name;
-	const char *value; /* what stands for its value; NULL: it takes none */
-	bool required;
+	const char
+	    *value; /* what stands for its value, [] where it may miss; NULL: it takes none */
 	const char *help;
+	enum argument which;
+	bool required;
 };
 
 struct exit_def {

@@ -14,8 +14,11 @@ const struct command commands[] = {
 	  "the migration is complete or aborted or a signal ends it. It can be stopped, killed and "
 	  "started again at any time, on any host: all state is in the ledger at the target.",
 	  0, run_command },
-	{ "status", "phase, tables, lag and what the last run said",
-	  "Works from any host, also when no run is there.", ARG_JSON, status_command },
+	{ "status", "phase, tables, lag, what holds it up, and what the last run said",
+	  "Works from any host, also when no run is there, from the ledger and both servers as they "
+	  "are now. Where one of them does not answer it says what is unknown, and ends with exit "
+	  "status 5.",
+	  ARG_JSON | ARG_WATCH, status_command },
 	{ "wait", "return when it is so",
 	  "Lag zero is reached when everything that was committed before the wait began is durable "
 	  "at the target. A phase that is past, or a run that stopped with an error, ends the wait "
@@ -41,19 +44,27 @@ const struct command commands[] = {
 };
 
 const struct argument_def argument_defs[] = {
-	{ ARG_JSON, "json", NULL, false, "Print one JSON document instead of text." },
-	{ ARG_DROP_OLD_TABLES, "drop-old-tables", NULL, false, "Drop the old tables." },
-	{ ARG_FOR, "for", "lag-zero|PHASE", true,
-	  "What to wait for: lag zero, or phase copy, stream, switched or complete." },
-	{ ARG_TIMEOUT, "timeout", "SECONDS", false,
-	  "Give up after that time, with exit status 5. Without it there is no limit." },
-	{ ARG_ACCEPT_REJECTS, "accept-rejects", "TABLE[,TABLE...]", false,
+	{ "json", NULL, "Print one JSON document instead of text.", ARG_JSON, false },
+	{ "drop-old-tables", NULL, "Drop the old tables.", ARG_DROP_OLD_TABLES, false },
+	{ "for", "lag-zero|PHASE",
+	  "What to wait for: lag zero, or phase copy, stream, switched or complete.", ARG_FOR,
+	  true },
+	{ "timeout", "SECONDS",
+	  "Give up after that time, with exit status 5. Without it there is no limit.", ARG_TIMEOUT,
+	  false },
+	{ "accept-rejects", "TABLE[,TABLE...]",
 	  "Switch although rows of these new tables were refused and put aside. They are not in the "
-	  "new tables then, or in an older version." },
-	{ ARG_FLOW, "flow", "TABLE", false, "Only the rejects of flows into that new table." },
-	{ ARG_LIST, "list", NULL, false,
-	  "Only print the rejects: table, key, place, error; not the rows." },
-	{ 0, NULL, NULL, false, NULL },
+	  "new tables then, or in an older version.",
+	  ARG_ACCEPT_REJECTS, false },
+	{ "flow", "TABLE", "Only the rejects of flows into that new table.", ARG_FLOW, false },
+	{ "list", NULL, "Only print the rejects: table, key, place, error; not the rows.", ARG_LIST,
+	  false },
+	{ "watch", "[SECONDS]",
+	  "Look again every 2 or SECONDS seconds: a terminal is redrawn, elsewhere a line is added "
+	  "(with --json a document on a line). Ends when the migration is complete or aborted, or on "
+	  "Ctrl-C, with exit status 0.",
+	  ARG_WATCH, false },
+	{ NULL, NULL, NULL, 0, false },
 };
 
 const struct exit_def exit_defs[] = {
@@ -112,6 +123,8 @@ static bool parse_seconds(const char *text, int64_t *ms)
 	return true;
 }
 
+enum { WATCH_MS = 2000 };
+
 static bool take_argument(int which, struct arguments *a)
 {
 	switch (which) {
@@ -135,6 +148,9 @@ static bool take_argument(int which, struct arguments *a)
 		return true;
 	case ARG_TIMEOUT:
 		return parse_seconds(optarg, &a->timeout_ms);
+	case ARG_WATCH:
+		a->watch_ms = WATCH_MS;
+		return !optarg || parse_seconds(optarg, &a->watch_ms);
 	default:
 		return false;
 	}
@@ -151,15 +167,45 @@ static const char *option_name(int which)
 
 enum { MAX_OPTIONS = 32 };
 
+static bool is_optional(const char *value)
+{
+	return value && *value == '[';
+}
+
+static int argument_kind(const struct argument_def *d)
+{
+	return !d->value               ? no_argument
+	       : is_optional(d->value) ? optional_argument
+				       : required_argument;
+}
+
 /* The table as getopt_long wants it. */
 static void list_options(struct option out[MAX_OPTIONS])
 {
 	unsigned n = 0;
 
 	for (const struct argument_def *d = argument_defs; d->name && n < MAX_OPTIONS - 1; d++)
-		out[n++] = (struct option){ d->name, d->value ? required_argument : no_argument,
-					    NULL, (int)d->which };
+		out[n++] = (struct option){ d->name, argument_kind(d), NULL, (int)d->which };
 	out[n] = (struct option){ NULL, 0, NULL, 0 };
+}
+
+/* An optional value may stand apart, where the next word is a number: --watch 5 */
+static void take_next_word(int argc, char **argv)
+{
+	int64_t ignored;
+
+	if (!optarg && optind < argc && parse_seconds(argv[optind], &ignored))
+		optarg = argv[optind++];
+}
+
+static int bad_seconds(int which)
+{
+	struct arena scratch = ARENA_INIT;
+	int code = usage_error(
+	    arena_printf(&scratch, "--%s: want seconds, got", option_name(which)), optarg);
+
+	arena_finish(&scratch);
+	return code;
 }
 
 /* argv[0] is the subcommand. Leaves optind at the first word that is no option. */
@@ -177,8 +223,10 @@ static int parse_arguments(const struct command *c, int argc, char **argv, struc
 			return usage_error("no value after", argv[optind - 1]);
 		if (!(c->takes & (unsigned)which))
 			return usage_error("this command has no option", option_name(which));
+		if (which == ARG_WATCH)
+			take_next_word(argc, argv);
 		if (!take_argument(which, a))
-			return usage_error("--timeout: want seconds, got", optarg);
+			return bad_seconds(which);
 	}
 	if (optind + 1 != argc)
 		return usage_error(c->name, optind == argc ? "needs a migration file"
@@ -190,7 +238,7 @@ static int parse_arguments(const struct command *c, int argc, char **argv, struc
 
 static int run_subcommand(const struct command *c, int argc, char **argv)
 {
-	struct arguments a = { .timeout_ms = -1 };
+	struct arguments a = { .timeout_ms = -1, .watch_ms = -1 };
 	struct migration *m;
 	struct err e = ERR_INIT;
 	int code = parse_arguments(c, argc, argv, &a);

@@ -6,6 +6,7 @@
 #include "service/status.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { POLL_MS = 100, GRACE_MS = 3000 };
 
@@ -16,6 +17,9 @@ struct waiting {
 	bool lag_zero;
 	enum phase phase; /* unless lag_zero */
 	int64_t since_ms;
+	char first_error
+	    [64]; /* when the error of the first look happened; "": none, or a run was up */
+	bool looked;
 	lsn_t barrier; /* lag_zero: everything before it must be applied; 0: not yet written */
 };
 
@@ -40,7 +44,33 @@ static bool lag_is_zero(struct waiting *w, const struct status *s, struct err *e
 	return s->applied >= w->barrier;
 }
 
-/* A run that stopped on a fault will not get there; one that starts again needs a moment. */
+/* A run clears the error of the one before when it takes the migration up. */
+static const char *standing_error(const struct status *s)
+{
+	return s->migration->error && !s->running ? s->migration->error_at : "";
+}
+
+/*
+ * A run that stopped on a fault will not get there. One that stopped while we wait is told at
+ * once; one that had stopped before may be coming back: nothing shows that until it has
+ * connected, so it gets a moment.
+ */
+static void judge_error(struct waiting *w, const struct status *s, struct err *e)
+{
+	const char *at = standing_error(s);
+
+	if (!w->looked)
+		snprintf(w->first_error, sizeof w->first_error, "%s", at);
+	w->looked = true;
+	if (!*at)
+		return;
+	if (strcmp(at, w->first_error) != 0)
+		err_set(e, ERR_NONE, "the run stopped: %s", s->migration->error);
+	else if (clock_ms() - w->since_ms > GRACE_MS)
+		err_set(e, ERR_NONE, "the run stopped at %s, and none has come up since: %s", at,
+			s->migration->error);
+}
+
 static enum reached judge(struct waiting *w, const struct status *s, struct err *e)
 {
 	enum phase now;
@@ -53,8 +83,8 @@ static enum reached judge(struct waiting *w, const struct status *s, struct err 
 		return REACHED;
 	if (now > (w->lag_zero ? PH_CUTOVER : w->phase))
 		err_set(e, ERR_NONE, "the migration is past that: phase %s", s->migration->phase);
-	else if (s->migration->error && !s->running && clock_ms() - w->since_ms > GRACE_MS)
-		err_set(e, ERR_NONE, "the run stopped: %s", s->migration->error);
+	else
+		judge_error(w, s, e);
 	return *e->text ? NEVER : NOT_YET;
 }
 

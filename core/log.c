@@ -13,7 +13,7 @@ static const char *const level_names[] = {
 	[LOG_ERROR] = "error",
 };
 
-static void put_time(struct buf *line)
+const char *log_time(struct arena *a)
 {
 	struct timespec now;
 	struct tm tm;
@@ -22,25 +22,27 @@ static void put_time(struct buf *line)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	buf_printf(line, "time=%s.%03ldZ", text, now.tv_nsec / 1000000);
+	return arena_printf(a, "%s.%03ldZ", text, now.tv_nsec / 1000000);
 }
 
 void log_event(enum log_level level, const char *event, const char *fields, ...)
 {
 	struct buf line = BUF_INIT;
+	struct arena scratch = ARENA_INIT;
 	char stack[2048];
 	va_list args;
 
 	va_start(args, fields);
 	int n = vsnprintf(stack, sizeof stack, fields, args);
 	va_end(args);
-	put_time(&line);
-	buf_printf(&line, " level=%s event=%s", level_names[level], event);
+	buf_printf(&line, "time=%s level=%s event=%s", log_time(&scratch), level_names[level],
+		   event);
 	if (n > 0)
 		buf_printf(&line, " %s%s", stack, (size_t)n >= sizeof stack ? "..." : "");
 	buf_putc(&line, '\n');
 	ssize_t written = write(STDERR_FILENO, line.data, line.len);
 	(void)written; /* nowhere left to complain */
+	arena_finish(&scratch);
 	buf_free(&line);
 }
 

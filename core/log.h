@@ -20,6 +20,9 @@ enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_event(enum log_level level, const char *event, const char *fields, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Now, as in the lines: 2026-01-02T03:04:05.678Z */
+const char *log_time(struct arena *a);
+
 /* "text" with quotes, backslashes and control characters escaped. */
 const char *log_quote(struct arena *a, const char *text);
 

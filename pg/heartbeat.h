@@ -14,7 +14,10 @@ struct heartbeat {
 	lsn_t applied, source; /* up to where all is applied; the source's insert position */
 	double lag_seconds;
 	uint64_t queued_bytes;
-	double age_seconds; /* on load only: since it was written */
+	double change_rate;     /* changes applied a second, over the last seconds */
+	const char *bottleneck; /* reader, apply, source; "" for none */
+	double up_seconds;      /* since the process began */
+	double age_seconds;     /* on load only: since it was written */
 };
 
 bool heartbeat_write(struct pg *target, const char *migration, const struct heartbeat *h,

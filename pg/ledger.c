@@ -10,8 +10,8 @@ static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS pgcrossfade.migration ("
     "  name text PRIMARY KEY, phase text NOT NULL, digest text NOT NULL,"
     "  source_system text NOT NULL, source_database text NOT NULL, slot_lsn pg_lsn,"
-    "  error text, write_pause_us bigint, created_at timestamptz NOT NULL DEFAULT now(),"
-    "  phase_since timestamptz NOT NULL DEFAULT now());"
+    "  error text, error_at timestamptz, definitions int, write_pause_us bigint,"
+    "  created_at timestamptz NOT NULL DEFAULT now(), phase_since timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.chunk ("
     "  migration text, relation text, no int, lo text[], hi text[],"
     "  PRIMARY KEY (migration, relation, no));"
@@ -41,7 +41,8 @@ static const char schema_sql[] =
     "CREATE INDEX IF NOT EXISTS reject_key ON pgcrossfade.reject (migration, flow, key_hash);"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.service ("
     "  migration text PRIMARY KEY, host text, pid bigint, activity text, applied pg_lsn,"
-    "  source pg_lsn, lag_seconds float8, queued_bytes bigint, beat_at timestamptz)"
+    "  source pg_lsn, lag_seconds float8, queued_bytes bigint, change_rate float8,"
+    "  bottleneck text, started_at timestamptz, beat_at timestamptz)"
     "  WITH (fillfactor = 10);";
 
 static const char version_sql[] =
@@ -119,6 +120,8 @@ static struct ledger_migration *read_migration(struct arena *a, const struct pg_
 	m->slot_lsn = pg_lsn(r, 0, 6);
 	m->write_pause_us = pg_value(r, 0, 7) ? pg_int(r, 0, 7) : -1;
 	m->phase_since = text_or_null(a, r, 8);
+	m->error_at = text_or_null(a, r, 9);
+	m->definitions = (unsigned)pg_int(r, 0, 10);
 	return m;
 }
 
@@ -133,11 +136,12 @@ bool ledger_load(struct pg *target, const char *migration, struct arena *a,
 		return false;
 	if (!exists)
 		return true;
-	if (!pg_query(target,
-		      "SELECT name, phase, digest, source_system, source_database, error, "
-		      "slot_lsn, write_pause_us, phase_since FROM pgcrossfade.migration "
-		      "WHERE name = $1",
-		      1, &migration, &r, e))
+	if (!pg_query(
+		target,
+		"SELECT name, phase, digest, source_system, source_database, error, "
+		"slot_lsn, write_pause_us, phase_since, error_at, definitions FROM pgcrossfade.migration "
+		"WHERE name = $1",
+		1, &migration, &r, e))
 		return err_wrap(e, "read ledger");
 	if (pg_rows(r))
 		*out = read_migration(a, r);
@@ -200,8 +204,11 @@ bool ledger_set_write_pause(struct pg *target, const char *migration, int64_t us
 
 bool ledger_set_error(struct pg *target, const char *migration, const char *error, struct err *e)
 {
-	return set_field(target, "UPDATE pgcrossfade.migration SET error = $2 WHERE name = $1",
-			 migration, error, e);
+	return set_field(
+	    target,
+	    "UPDATE pgcrossfade.migration SET error = $2::text, error_at = CASE WHEN $2::text IS NOT NULL "
+	    "THEN clock_timestamp() END WHERE name = $1",
+	    migration, error, e);
 }
 
 static const char *const owned_tables[] = { "migration",  "chunk",   "chunk_copied", "progress",

@@ -39,7 +39,9 @@ struct ledger_migration {
 	const char *digest;        /* of the flows it was started with */
 	const char *source_system; /* pg_control_system().system_identifier */
 	const char *source_database;
-	const char *error;      /* NULL: none */
+	const char *error;      /* NULL: none since the last run began */
+	const char *error_at;   /* NULL with error */
+	unsigned definitions;   /* put away for the copy */
 	lsn_t slot_lsn;         /* the main slot's consistent point, L0 */
 	int64_t write_pause_us; /* -1: not switched */
 	const char *phase_since;
@@ -102,6 +104,8 @@ bool ledger_add_definition(struct pg *target, const char *migration,
 			   const struct ledger_definition *d, struct err *e);
 bool ledger_definitions(struct pg *target, const char *migration, struct arena *a,
 			struct ledger_definition **out, unsigned *count, struct err *e);
+/* After the last ledger_add_definition: how many there are to bring back. */
+bool ledger_count_definitions(struct pg *target, const char *migration, struct err *e);
 /* Is the unique index of this table's flow key away? False too when there is no ledger. */
 bool ledger_key_away(struct pg *target, uint32_t table_oid, bool *away, struct err *e);
 bool ledger_drop_definition(struct pg *target, const char *migration,

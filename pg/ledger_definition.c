@@ -73,3 +73,13 @@ bool ledger_key_away(struct pg *target, uint32_t table_oid, bool *away, struct e
 	pg_result_free(r);
 	return ok;
 }
+
+bool ledger_count_definitions(struct pg *target, const char *migration, struct err *e)
+{
+	return pg_query(target,
+			"UPDATE pgcrossfade.migration SET definitions = (SELECT count(*) "
+			"FROM pgcrossfade.definition WHERE migration = $1 AND kind <> 'settle') "
+			"WHERE name = $1",
+			1, &migration, NULL, e) ||
+	       err_wrap(e, "count saved definitions");
+}

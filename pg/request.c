@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define REQUEST_COLUMNS "id, kind, argument, state, coalesce(message, '')"
 
@@ -135,6 +136,27 @@ bool request_load(struct pg *target, int64_t id, struct arena *a, struct request
 		return err_wrap(e, "read request");
 	if (pg_rows(r))
 		*out = read_request(a, r);
+	pg_result_free(r);
+	return true;
+}
+
+bool request_pending(struct pg *target, const char *migration, struct arena *a,
+		     struct request_wait **out, unsigned *count, struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!pg_query(target,
+		      "SELECT kind, state, extract(epoch FROM clock_timestamp() - requested_at) "
+		      "FROM pgcrossfade.request WHERE migration = $1 "
+		      "AND state NOT IN ('done', 'failed') ORDER BY id",
+		      1, &migration, &r, e))
+		return err_wrap(e, "read requests");
+	*count = pg_rows(r);
+	*out = arena_array(a, *count, sizeof **out);
+	for (unsigned i = 0; i < *count; i++)
+		(*out)[i] = (struct request_wait){ arena_strdup(a, pg_text(r, i, 0)),
+						   arena_strdup(a, pg_text(r, i, 1)),
+						   strtod(pg_text(r, i, 2), NULL) };
 	pg_result_free(r);
 	return true;
 }

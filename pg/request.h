@@ -18,6 +18,15 @@ struct request {
 bool request_post(struct pg *target, const char *migration, const char *kind, const char *argument,
 		  int64_t *id, struct err *e);
 
+struct request_wait {
+	const char *kind, *state;
+	double seconds; /* since it was asked for */
+};
+
+/* Those that have no outcome yet. */
+bool request_pending(struct pg *target, const char *migration, struct arena *a,
+		     struct request_wait **out, unsigned *count, struct err *e);
+
 /* The oldest waiting one, now running. *out NULL: none. */
 bool request_take(struct pg *target, const char *migration, struct arena *a, struct request **out,
 		  struct err *e);

@@ -52,6 +52,8 @@ static void status_read(const struct pg_result *r, struct arena *a, struct slot_
 	out->confirmed_flush_lsn = pg_lsn(r, 0, 4);
 	out->restart_lsn = pg_lsn(r, 0, 5);
 	out->wal_status = arena_strdup(a, pg_text(r, 0, 6));
+	out->kept_bytes = pg_int(r, 0, 7);
+	out->safe_bytes = pg_value(r, 0, 8) ? pg_int(r, 0, 8) : -1;
 	out->lost = strcmp(out->wal_status, "lost") == 0;
 }
 
@@ -59,7 +61,10 @@ bool slot_lookup(struct pg *pg, const char *name, struct arena *a, struct slot_s
 		 struct err *e)
 {
 	static const char sql[] = "SELECT plugin, database, active, active_pid, "
-				  "confirmed_flush_lsn, restart_lsn, wal_status "
+				  "confirmed_flush_lsn, restart_lsn, wal_status, "
+				  "CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff("
+				  "pg_current_wal_insert_lsn(), restart_lsn)::bigint END, "
+				  "safe_wal_size "
 				  "FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
 	struct pg_result *r = NULL;
 	bool ok = pg_query(pg, sql, 1, &name, &r, e) || err_wrap(e, "look up slot %s", name);

@@ -29,6 +29,8 @@ struct slot_status {
 	int active_pid; /* 0: none */
 	lsn_t confirmed_flush_lsn, restart_lsn;
 	const char *wal_status; /* reserved, extended, unreserved, lost */
+	int64_t kept_bytes;     /* of WAL, from restart_lsn to the server's insert position */
+	int64_t safe_bytes;     /* more WAL until the server drops what it needs; -1: no limit */
 	bool lost;              /* its WAL is gone, or it was invalidated: make a new one */
 };
 

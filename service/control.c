@@ -43,6 +43,15 @@ static void tell_lag_zero(struct run *r, lsn_t source_before, const struct pipel
 			  log_quote(&r->session.arena, e.text));
 }
 
+static void take_sample(struct run *r, const struct pipeline_state *now)
+{
+	struct meter_sample s = { clock_us(), now->effort, now->queued_bytes, 0 };
+
+	if (now->received && r->source_lsn > now->received)
+		s.unsent_bytes = r->source_lsn - now->received;
+	meter_add(&r->meter, &s);
+}
+
 bool control_beat(struct run *r, struct err *e)
 {
 	struct pipeline_state state = { 0 };
@@ -59,6 +68,7 @@ bool control_beat(struct run *r, struct err *e)
 		return false;
 	if (r->pipeline)
 		state = pipeline_state(r->pipeline);
+	take_sample(r, &state);
 	gethostname(host, sizeof host - 1);
 	struct heartbeat h = { .host = host,
 			       .pid = getpid(),
@@ -66,7 +76,10 @@ bool control_beat(struct run *r, struct err *e)
 			       .applied = state.position,
 			       .source = r->source_lsn,
 			       .lag_seconds = state.lag_seconds,
-			       .queued_bytes = state.queued_bytes };
+			       .queued_bytes = state.queued_bytes,
+			       .change_rate = meter_rate(&r->meter),
+			       .bottleneck = meter_bottleneck(&r->meter),
+			       .up_seconds = (double)(clock_ms() - r->began_ms) / 1000 };
 	if (!heartbeat_write(r->session.target, r->migration->name, &h, e))
 		return false;
 	tell_lag_zero(r, source_before, &state);

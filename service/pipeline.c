@@ -1,6 +1,7 @@
 #include "service/pipeline.h"
 
 #include "cdc/receiver.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "pg/progress.h"
 #include "pg/slot.h"
@@ -24,6 +25,7 @@ struct pipeline {
 	struct receiver *receiver;
 	struct judge *judge;
 	struct applier *applier;
+	struct effort effort;
 	lsn_t skip_to; /* transactions up to it were applied before this pipeline was opened */
 };
 
@@ -194,11 +196,16 @@ static bool gather(struct pipeline *p, int timeout_ms, struct list *l, struct er
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 {
 	struct list l = { .tail = &l.first };
+	int64_t since = clock_us();
 	bool ok = gather(p, timeout_ms, &l, e);
 
+	p->effort.idle_us += clock_us() - since;
+	since = clock_us();
 	if (ok && l.first) {
 		err_clear(e);
 		ok = applier_apply(p->applier, l.first, e);
+		p->effort.applying_us += clock_us() - since;
+		p->effort.changes += ok ? l.changes : 0;
 	}
 	if (ok && l.end_lsn && !l.partial) /* a part leaves its target transaction open */
 		receiver_confirm(p->receiver, l.end_lsn);
@@ -223,8 +230,10 @@ static double seconds_since(int64_t commit_time)
 struct pipeline_state pipeline_state(struct pipeline *p)
 {
 	struct receiver_backlog backlog;
+	struct effort effort = p->effort;
 
 	receiver_backlog(p->receiver, &backlog);
+	effort.starved_us = backlog.starved_us;
 	return (struct pipeline_state){
 		.position = receiver_position(p->receiver),
 		.consistent = judge_consistent_lsn(p->judge),
@@ -233,6 +242,8 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 		.lag_seconds =
 		    backlog.oldest_commit_time ? seconds_since(backlog.oldest_commit_time) : 0,
 		.queued_bytes = backlog.queued_bytes,
+		.received = backlog.received,
+		.effort = effort,
 	};
 }
 

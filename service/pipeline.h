@@ -22,6 +22,14 @@ void pipeline_close(struct pipeline *p); /* NULL is fine */
 /* Waits up to timeout_ms for something to apply, and applies one batch of it. */
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e);
 
+/* What has gone into it since it was opened. */
+struct effort {
+	uint64_t changes;    /* applied, parts of open transactions among them */
+	int64_t applying_us; /* in the applier */
+	int64_t idle_us;     /* waited for transactions */
+	int64_t starved_us;  /* of the receiver: waited for the server */
+};
+
 struct pipeline_state {
 	lsn_t position;     /* everything before it is applied and durable */
 	lsn_t consistent;   /* past it no change can be in the copy */
@@ -29,6 +37,8 @@ struct pipeline_state {
 	bool pending;       /* something is received and not applied */
 	double lag_seconds; /* since the oldest change not applied was committed; 0: none */
 	uint64_t queued_bytes;
+	lsn_t received; /* the server has sent, or has nothing to send, up to here */
+	struct effort effort;
 };
 
 struct pipeline_state pipeline_state(struct pipeline *p);

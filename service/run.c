@@ -59,6 +59,7 @@ static bool take_lock(struct run *r, struct err *e)
 			    r->migration->name);
 		clock_sleep_ms(200);
 	}
+	r->locked = taken;
 	return taken;
 }
 
@@ -189,6 +190,8 @@ static bool come_up(struct run *r, struct err *e)
 	if (!session_open(r->migration, s, e) || !take_lock(r, e) ||
 	    !ledger_load(s->target, r->migration->name, &s->arena, &m, e))
 		return false;
+	if (m && !ledger_set_error(s->target, r->migration->name, NULL, e))
+		return false; /* that of the run before; this one will have its own */
 	if (m && !phase_parse(m->phase, &r->phase))
 		return err_set(e, ERR_CONFIG,
 			       "the ledger has phase %s, which this pgcrossfade does not know",
@@ -205,8 +208,7 @@ static bool come_up(struct run *r, struct err *e)
 	if (!m)
 		r->phase = PH_PREPARE;
 	r->registered |= m != NULL;
-	return (m || register_migration(r, &id, e)) && settle_requests(r, e) &&
-	       ledger_set_error(s->target, r->migration->name, NULL, e);
+	return (m || register_migration(r, &id, e)) && settle_requests(r, e);
 }
 
 static void go_down(struct run *r)
@@ -214,6 +216,7 @@ static void go_down(struct run *r)
 	copying_close(&r->copying);
 	streaming_close(r);
 	session_close(&r->session);
+	r->locked = false;
 	r->cutting = (struct cutting){ 0 };
 	r->retrying = (struct retrying){ 0 };
 	r->retried = r->restored;
@@ -256,13 +259,13 @@ static bool loop(struct run *r, bool *ended, struct err *e)
 }
 
 /* Where people look for the reason a run stopped. */
-static void leave_error(struct run *r, const struct err *e)
+static void leave_error(struct run *r, bool was_up, const struct err *e)
 {
 	struct err ignored = ERR_INIT;
 
-	if (r->session.target && !pg_lost(r->session.target))
+	if (r->locked && !pg_lost(r->session.target))
 		ledger_set_error(r->session.target, r->migration->name, e->text, &ignored);
-	if (!hook_run(r->migration, HOOK_ERROR, r->session.target, &ignored))
+	if (was_up && !hook_run(r->migration, HOOK_ERROR, r->session.target, &ignored))
 		log_event(LOG_WARN, "hook.failed", "name=on_error");
 }
 
@@ -281,7 +284,7 @@ static void back_off(struct run *r, const struct err *e, unsigned tries)
 
 bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, struct err *e)
 {
-	struct run r = { .migration = m, .stop = stop };
+	struct run r = { .migration = m, .stop = stop, .began_ms = clock_ms() };
 	bool ended = false, was_up = false, ok = false;
 
 	for (unsigned tries = 0; !*stop && !ended; tries++) {
@@ -290,8 +293,8 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 		bool up = come_up(&r, e);
 		was_up = was_up || up;
 		ok = up && loop(&r, &ended, e);
-		if (!ok && e->kind != ERR_RETRY && up)
-			leave_error(&r, e);
+		if (!ok && e->kind != ERR_RETRY)
+			leave_error(&r, up, e);
 		go_down(&r);
 		if (!ok && (e->kind != ERR_RETRY || !was_up))
 			return false;

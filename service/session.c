@@ -37,10 +37,15 @@ static void name_things(struct session *s)
 	s->insert_publication = object_name(&s->arena, m->name, "_inserts");
 }
 
-bool session_open(const struct migration *m, struct session *s, struct err *e)
+void session_name(const struct migration *m, struct session *s)
 {
 	*s = (struct session){ .migration = m };
 	name_things(s);
+}
+
+bool session_open(const struct migration *m, struct session *s, struct err *e)
+{
+	session_name(m, s);
 	if (!pg_open(&s->source_options, &s->source, e)) {
 		session_close(s);
 		return err_wrap(e, "connect to the source");

@@ -22,6 +22,9 @@ struct session {
 	struct plan *plan; /* NULL until session_compile */
 };
 
+/* The names alone, no connection. session_close ends it. */
+void session_name(const struct migration *m, struct session *s);
+
 /* Connects to both. */
 bool session_open(const struct migration *m, struct session *s, struct err *e);
 void session_close(struct session *s); /* fine when not open */

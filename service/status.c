@@ -3,6 +3,7 @@
 #include "pg/progress.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool status_running(struct pg *target, const char *migration, bool *running, struct err *e)
 {
@@ -66,6 +67,34 @@ static bool load_copy_time(struct pg *target, const char *migration, struct stat
 	return ok;
 }
 
+/* Over the last minute, less what of it this run or the phase has not seen. */
+static bool load_copy_rate(struct pg *target, const char *migration, struct status *s,
+			   struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (strcmp(s->migration->phase, "copy") != 0 || !s->running)
+		return true;
+	if (!pg_query(
+		target,
+		"SELECT count(*) / seconds, sum(rows) / seconds, sum(bytes) / seconds FROM ("
+		"SELECT since, extract(epoch FROM clock_timestamp() - since)::float8 AS seconds "
+		"FROM (SELECT greatest(clock_timestamp() - interval '1 min', m.phase_since, "
+		"s.started_at) AS since FROM pgcrossfade.migration m "
+		"LEFT JOIN pgcrossfade.service s ON s.migration = m.name WHERE m.name = $1) q) w "
+		"JOIN pgcrossfade.chunk_copied ON migration = $1 AND copied_at >= since "
+		"GROUP BY seconds",
+		1, &migration, &r, e))
+		return false;
+	if (pg_rows(r)) {
+		s->chunk_rate = strtod(pg_text(r, 0, 0), NULL);
+		s->row_rate = strtod(pg_text(r, 0, 1), NULL);
+		s->byte_rate = strtod(pg_text(r, 0, 2), NULL);
+	}
+	pg_result_free(r);
+	return true;
+}
+
 static bool load_stream(struct pg *target, const char *migration, struct arena *a, struct status *s,
 			struct err *e)
 {
@@ -82,8 +111,6 @@ static bool load_stream(struct pg *target, const char *migration, struct arena *
 	}
 	if (h && h->applied) {
 		s->applied = h->applied > s->applied ? h->applied : s->applied;
-		s->lag_bytes = h->source > s->applied ? h->source - s->applied : 0;
-		s->lag_seconds = h->lag_seconds;
 	}
 	s->heartbeat = h;
 	return true;
@@ -103,7 +130,7 @@ bool status_load(struct pg *target, const char *migration, struct arena *a, stru
 	s->migration = m;
 	if (!status_running(target, migration, &s->running, e) ||
 	    !load_tables(target, migration, a, s, e) || !load_copy_time(target, migration, s, e) ||
-	    !load_stream(target, migration, a, s, e))
+	    !load_copy_rate(target, migration, s, e) || !load_stream(target, migration, a, s, e))
 		return err_wrap(e, "read status");
 	*out = s;
 	return true;

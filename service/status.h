@@ -23,10 +23,9 @@ struct status {
 	unsigned ntables;
 	struct table_status *tables;
 	uint64_t rows_copied, bytes_copied, changes_applied, transactions_applied;
-	double copy_seconds; /* from the first chunk to the last one so far */
-	lsn_t applied;       /* everything before it is durable at the target; 0: unknown */
-	uint64_t lag_bytes;
-	double lag_seconds;
+	double chunk_rate, row_rate, byte_rate; /* of the copy, a second, lately; 0: unknown */
+	double copy_seconds;                    /* from the first chunk to the last one so far */
+	lsn_t applied; /* everything before it is durable at the target; 0: unknown */
 	const struct heartbeat *heartbeat; /* NULL: no run was ever up */
 };
 

@@ -10,6 +10,7 @@
 
 #include "cutover/phase.h"
 #include "pg/request.h"
+#include "service/meter.h"
 #include "service/pipeline.h"
 #include "service/session.h"
 #include "sink/apply.h"
@@ -56,7 +57,9 @@ struct run {
 	const struct migration *migration;
 	const volatile sig_atomic_t *stop;
 	enum phase phase; /* run_advance() is its only writer */
+	int64_t began_ms; /* clock_ms() */
 	struct session session;
+	bool locked;     /* this process is the migration's only run */
 	bool registered; /* the ledger has had the migration since this process runs */
 	struct copying copying;
 	struct pipeline *pipeline;
@@ -69,6 +72,7 @@ struct run {
 	struct cutting cutting;
 	struct retrying retrying;
 	int64_t next_beat_ms, next_poll_ms;
+	struct meter meter;
 	lsn_t source_lsn; /* the source's insert position at the last beat */
 };
 

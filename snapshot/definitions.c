@@ -160,7 +160,8 @@ bool definitions_put_away(const struct plan *plan, struct pg *target, struct err
 {
 	/* with pg_catalog alone in the search_path definitions name everything in full */
 	bool ok = pg_begin(target, e) && pg_exec(target, "SET LOCAL search_path = pg_catalog", e) &&
-		  put_away_all(plan, target, e) && pg_commit(target, e);
+		  put_away_all(plan, target, e) &&
+		  ledger_count_definitions(target, plan->migration, e) && pg_commit(target, e);
 
 	if (!ok)
 		pg_rollback(target);
