@@ -269,11 +269,17 @@ static void leave_error(struct run *r, bool was_up, const struct err *e)
 		log_event(LOG_WARN, "hook.failed", "name=on_error");
 }
 
+static int64_t backoff_ms(unsigned tries)
+{
+	int64_t wait = FIRST_BACKOFF_MS << (tries < 7 ? tries : 7);
+
+	return wait < MAX_BACKOFF_MS ? wait : MAX_BACKOFF_MS;
+}
+
 static void back_off(struct run *r, const struct err *e, unsigned tries)
 {
 	struct arena scratch = ARENA_INIT;
-	int64_t wait = FIRST_BACKOFF_MS << (tries < 7 ? tries : 7);
-	int64_t until = clock_ms() + (wait < MAX_BACKOFF_MS ? wait : MAX_BACKOFF_MS);
+	int64_t until = clock_ms() + backoff_ms(tries);
 
 	log_event(LOG_WARN, "retry", "in_ms=%lld reason=%s", (long long)(until - clock_ms()),
 		  log_quote(&scratch, e->text));
@@ -289,8 +295,8 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 
 	for (unsigned tries = 0; !*stop && !ended; tries++) {
 		err_clear(e);
-		int64_t since = clock_ms();
 		bool up = come_up(&r, e);
+		int64_t since = clock_ms();
 		was_up = was_up || up;
 		ok = up && loop(&r, &ended, e);
 		if (!ok && e->kind != ERR_RETRY)
@@ -298,8 +304,8 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 		go_down(&r);
 		if (!ok && (e->kind != ERR_RETRY || !was_up))
 			return false;
-		if (clock_ms() - since > MAX_BACKOFF_MS)
-			tries = 0; /* it had worked for a while */
+		if (up && tries && clock_ms() - since > backoff_ms(tries - 1))
+			tries = 0; /* it had worked for longer than it was waited for */
 		if (!ok)
 			back_off(&r, e, tries);
 	}

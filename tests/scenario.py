@@ -46,6 +46,7 @@ def main():
     module = load(find(os.path.basename(options.name)))
     sys.exit(harness.main(module.scenario, decoder=options.decoder, seed=seed,
                           servers=getattr(module, "SERVERS", 2),
+                          own=getattr(module, "SERVER_OPTIONS", None),
                           rounds=rounds_of(module, options)))
 
 

@@ -15,19 +15,21 @@ from .writers import Writers
 class Scenario:
     """with Scenario("pgoutput", seed) as s: s.source, s.target, s.migration(flows), ..."""
 
-    def __init__(self, decoder, seed, servers=2, rounds=1):
+    def __init__(self, decoder, seed, servers=2, rounds=1, own=None):
         self.decoder = decoder
         self.seed = seed
         self.rounds = rounds
         self.rng = random.Random(seed)
         self.server_names = ["source", "target"][:servers]
+        self.own = own  # options of single servers, see start_all
         self.stack = contextlib.ExitStack()
         self.servers, self.migrations = [], []
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             self.directory = stack.enter_context(servers.scratch())
-            self.servers = servers.start_all(stack, self.directory, self.server_names)
+            self.servers = servers.start_all(stack, self.directory, self.server_names,
+                                             own=self.own)
             self.stack = stack.pop_all()
         self.source = self.servers[0].database("old")
         self.target = self.servers[-1].database("new")
@@ -77,7 +79,7 @@ def main(scenario, **options):
     """Runs one scenario; exit code 0 or 1."""
     processes.forget_client_settings()
     processes.exit_on_signals()
-    told = " ".join(f"{name}={value}" for name, value in options.items())
+    told = " ".join(f"{name}={value}" for name, value in options.items() if value)
     print(told, flush=True)
     try:
         with Scenario(**options) as s:

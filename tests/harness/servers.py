@@ -157,10 +157,28 @@ class Database:
         self.session = None
 
 
+# A file system of $1 bytes at $2 that only the server sees; the rest is the server's command.
+SMALL_DISK = ["unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c",
+              'mount -t tmpfs -o size="$1",mode=700 tmpfs "$2" && shift 2'
+              ' && exec setpriv --pdeathsig QUIT -- "$@"', "sh"]
+
+
+def small_disk_refused(directory):
+    """Why no small disk can be had here, or None."""
+    tried = processes.start([*SMALL_DISK, "1M", directory, "true"], as_server=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = tried.communicate()[0]
+    return said.strip() if tried.returncode != 0 else None
+
+
 class Server:
-    def __init__(self, name, scratch_directory, durable=False, settings=None):
+    """small_disk: bytes of a disk of its own for tablespace `small`; 0: none."""
+
+    def __init__(self, name, scratch_directory, durable=False, settings=None, small_disk=0):
         self.name = name
+        self.small_disk = small_disk
         self.directory = os.path.join(scratch_directory, name)
+        self.small = os.path.join(self.directory, "small")
         self.data = os.path.join(self.directory, "data")
         self.log = os.path.join(self.directory, "log")
         self.settings = {**SETTINGS, **({} if durable else VOLATILE), **(settings or {})}
@@ -172,10 +190,11 @@ class Server:
         """Starts initdb: two servers are made side by side."""
         if len(self.directory) + 1 + len(SOCKET_NAME) > SOCKET_PATH_LIMIT:
             raise Failed(f"{self.directory}: too long for a socket path; set TMPDIR=/tmp")
-        os.mkdir(self.directory, 0o755)
-        if os.geteuid() == 0:
-            user = pwd.getpwnam(processes.SERVER_USER)
-            os.chown(self.directory, user.pw_uid, user.pw_gid)
+        for path in (self.directory, self.small):
+            os.mkdir(path, 0o755)
+            if os.geteuid() == 0:
+                user = pwd.getpwnam(processes.SERVER_USER)
+                os.chown(path, user.pw_uid, user.pw_gid)
         return processes.start(["sh", "-c", new_data(self.name, self.data)], as_server=True,
                                cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                text=True)
@@ -191,6 +210,8 @@ class Server:
             for name, value in settings.items():
                 conf.write(f"{name} = {value}\n")
         self.start()
+        if self.small_disk:
+            self.database("postgres").run(f"CREATE TABLESPACE small LOCATION '{self.small}'")
         return self
 
     def __exit__(self, *_):
@@ -206,10 +227,12 @@ class Server:
         return self.databases[name]
 
     def start(self):
+        command = [os.path.join(bindir(), "postgres"), "-D", self.data]
+        if self.small_disk:
+            command[:0] = [*SMALL_DISK, str(self.small_disk), self.small]
         with open(self.log, "ab") as log:
-            self.process = processes.start(
-                [os.path.join(bindir(), "postgres"), "-D", self.data], death="QUIT",
-                as_server=True, cwd="/", stdout=log, stderr=log)
+            self.process = processes.start(command, death="QUIT", as_server=True, cwd="/",
+                                           stdout=log, stderr=log)
         until(self._answers, f"server {self.name} starts", 60, alive=self._alive)
 
     def _answers(self):
@@ -254,9 +277,13 @@ class Server:
             return ""
 
 
-def start_all(stack, directory, names, **options):
-    """The named servers, made and started side by side; stopped when the stack closes."""
-    made = [Server(name, directory, **options) for name in names]
+def start_all(stack, directory, names, own=None, **options):
+    """The named servers, made and started side by side; stopped when the stack closes.
+
+    own: options of one of them, by its name.
+    """
+    made = [Server(name, directory, **{**options, **(own or {}).get(name, {})})
+            for name in names]
     return [stack.enter_context(server) for server in made]
 
 

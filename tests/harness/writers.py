@@ -83,9 +83,12 @@ class Table:
 
 
 class Writer(threading.Thread):
-    def __init__(self, database, tables, seed, rate, stopping):
+    """comes_back: a lost connection is no news, it opens another."""
+
+    def __init__(self, database, tables, seed, rate, stopping, comes_back=False):
         super().__init__(name=f"writer-{seed}", daemon=True)
         self.database, self.tables = database, tables
+        self.comes_back = comes_back
         self.rng = random.Random(seed)
         self.pause = 1 / rate
         self.stopping = stopping
@@ -96,14 +99,28 @@ class Writer(threading.Thread):
     def run(self):
         deadline = time.monotonic() + LIFETIME
         try:
-            with self.database.connect(options=QUIET) as connection:
-                while self.frozen is None and time.monotonic() < deadline:
-                    self.step(connection)
-                    if self.stopping.wait(self.rng.random() * 2 * self.pause):
-                        break
-            connection.close()
+            while not self._session(deadline):
+                self.stopping.wait(0.05)
         except Exception as e:  # whatever it is, the scenario reports it
             self.broken = e
+
+    def _session(self, deadline):
+        """True: it is over. False: the connection is, and it comes back."""
+        connection = None
+        try:
+            connection = self.database.connect(options=QUIET)
+            while self.frozen is None and time.monotonic() < deadline:
+                self.step(connection)
+                if self.stopping.wait(self.rng.random() * 2 * self.pause):
+                    break
+            return True
+        except psycopg2.Error as e:
+            if not self.comes_back or not (e.pgcode or "57").startswith("57"):
+                raise
+            return self.stopping.is_set()
+        finally:
+            if connection is not None:
+                connection.close()
 
     def step(self, connection):
         try:
@@ -154,9 +171,9 @@ class Writer(threading.Thread):
 class Writers:
     """with Writers(database, tables, seed): ... ; stopped on every way out."""
 
-    def __init__(self, database, tables, seed, count=3, rate=150):
+    def __init__(self, database, tables, seed, count=3, rate=150, **options):
         self.stopping = threading.Event()
-        self.threads = [Writer(database, tables, seed * 1000 + i, rate, self.stopping)
+        self.threads = [Writer(database, tables, seed * 1000 + i, rate, self.stopping, **options)
                         for i in range(count)]
 
     def __enter__(self):
