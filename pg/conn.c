@@ -81,11 +81,21 @@ static enum err_kind connect_kind(const char *message)
 static PGconn *connect_params(const struct pg_options *o)
 {
 	/* what stands before dbname is a default, what follows it is ours */
-	const char *keys[] = { "connect_timeout", "tcp_user_timeout", "dbname", "application_name",
-			       "client_encoding", "replication",      NULL };
-	const char *values[] = { "10",        "30000",
-				 o->conninfo, o->application,
-				 "UTF8",      o->replication ? "database" : NULL,
+	const char *keys[] = { "connect_timeout",  "tcp_user_timeout",
+			       "keepalives_idle",  "keepalives_interval",
+			       "keepalives_count", "dbname",
+			       "application_name", "client_encoding",
+			       "replication",      NULL };
+	/* a peer that is gone without a word is noticed within a minute, not in two hours */
+	const char *values[] = { "10",
+				 "30000",
+				 "30",
+				 "10",
+				 "3",
+				 o->conninfo,
+				 o->application,
+				 "UTF8",
+				 o->replication ? "database" : NULL,
 				 NULL };
 
 	return PQconnectdbParams(keys, values, 1);

@@ -64,7 +64,7 @@ bool control_beat(struct run *r, struct err *e)
 	r->next_beat_ms = clock_ms() + BEAT_MS;
 	if ((r->phase == PH_COPY || r->phase == PH_STREAM) && !session_same_tables(&r->session, e))
 		return false;
-	if (!stream_lag(r, &lag, e))
+	if (!stream_lag(r, &lag, e) || (r->pipeline && !pipeline_check(r->pipeline, e)))
 		return false;
 	if (r->pipeline)
 		state = pipeline_state(r->pipeline);

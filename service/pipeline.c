@@ -84,12 +84,16 @@ static bool start_receiver(struct pipeline *p, struct err *e)
 }
 
 /* Waiting does not bring back WAL that is gone. */
-static bool check_slot(struct session *s, struct err *e)
+static bool check_slot(struct session *s, bool *active, struct err *e)
 {
+	struct arena scratch = ARENA_INIT;
 	struct slot_status status;
+	bool ok = slot_lookup(s->source, s->slot, &scratch, &status, e);
 
-	if (!slot_lookup(s->source, s->slot, &s->arena, &status, e))
+	arena_finish(&scratch); /* the flags are all that is wanted */
+	if (!ok)
 		return false;
+	*active = status.active;
 	if (!status.exists)
 		return err_set(
 		    e, ERR_CONFIG,
@@ -107,10 +111,11 @@ static bool check_slot(struct session *s, struct err *e)
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)
 {
 	struct pipeline *p = xcalloc(1, sizeof *p);
+	bool active;
 
 	p->session = s;
 	bool ok =
-	    check_slot(s, e) &&
+	    check_slot(s, &active, e) &&
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
 	    load_progress(p, e) && judge_create(s->plan, p->target, &p->judge, e) &&
 	    applier_create(p->target, s->plan, p->progress, exact_lsn, &p->applier, e) &&
@@ -121,6 +126,19 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 	}
 	*out = p;
 	return true;
+}
+
+/* A connection can end without our end of it hearing so; the slot's end of it did. */
+bool pipeline_check(struct pipeline *p, struct err *e)
+{
+	bool active;
+
+	if (!check_slot(p->session, &active, e))
+		return false;
+	return active || err_set(e, ERR_RETRY,
+				 "the source has given up the stream of slot %s, and the "
+				 "connection did not tell",
+				 p->session->slot);
 }
 
 void pipeline_close(struct pipeline *p)

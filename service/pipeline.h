@@ -19,6 +19,9 @@ struct pipeline;
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e);
 void pipeline_close(struct pipeline *p); /* NULL is fine */
 
+/* Asks the source: is the slot still there, whole, and served? ERR_RETRY: open another. */
+bool pipeline_check(struct pipeline *p, struct err *e);
+
 /* Waits up to timeout_ms for something to apply, and applies one batch of it. */
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e);
 

@@ -17,11 +17,14 @@ EXIT_BAD, EXIT_USAGE, EXIT_CHECK, EXIT_CONFLICT, EXIT_UNREACHABLE = 1, 2, 3, 4, 
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 
 
-def program():
+def program(build="debug"):
+    """release: without sanitizers, which inflate memory; it lies beside the other."""
     path = os.environ.get("PGCROSSFADE_PROGRAM") or os.path.join(
         REPOSITORY, "build", "debug", "pgcrossfade")
+    if build != "debug":
+        path = os.path.join(os.path.dirname(os.path.dirname(path)), build, "pgcrossfade")
     if not os.access(path, os.X_OK):
-        raise Failed(f"{path} is not there: build it or set PGCROSSFADE_PROGRAM")
+        raise Failed(f"{path} is not there: script/build {build}, or set PGCROSSFADE_PROGRAM")
     return path
 
 
@@ -39,7 +42,8 @@ class Outcome:
 
 class Migration:
     def __init__(self, directory, source, target, flows, name="demo", decoder="pgoutput",
-                 more="", file=None, **options):
+                 more="", file=None, build="debug", **options):
+        self.program = program(build)
         self.directory = directory
         self.source, self.target = source, target
         self.flows = flows
@@ -80,7 +84,7 @@ class Migration:
 
     def begin(self, verb, *arguments):
         """Starts a command; finish() waits for it."""
-        return processes.start([program(), verb, self.file, *arguments],
+        return processes.start([self.program, verb, self.file, *arguments],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                errors="replace", cwd=self.directory)
 
@@ -115,12 +119,18 @@ class Migration:
         if self.process is not None and self.process.poll() is None:
             raise Failed("run is running already")
         with open(self.log, "ab") as log:
-            self.process = processes.start([program(), "run", self.file], stdout=log, stderr=log,
+            self.process = processes.start([self.program, "run", self.file], stdout=log, stderr=log,
                                            cwd=self.directory)
 
     @property
     def running(self):
         return self.process is not None and self.process.poll() is None
+
+    def peak_memory(self):
+        """Bytes that run has had in memory at most."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            peak = next(line for line in status if line.startswith("VmHWM:"))
+        return int(peak.split()[1]) << 10
 
     def must_run(self):
         if not self.running:

@@ -53,6 +53,7 @@ class Scenario:
                   sep="\n", file=sys.stderr)
         for server in self.servers:
             print(f"--- server {server.name}\n{server.log_tail()}", file=sys.stderr)
+            print(f"--- sessions of {server.name}", *server.sessions(), sep="\n", file=sys.stderr)
 
     def migration(self, flows, source=None, target=None, **options):
         made = Migration(self.directory, source or self.source, target or self.target, flows,

@@ -269,6 +269,16 @@ class Server:
         self.stop(mode)
         self.start()
 
+    def sessions(self):
+        """What each does or waits for, where the server can be asked."""
+        try:
+            return [" ".join(map(str, row)) for row in self.database("postgres").rows(
+                "SELECT pid, application_name, state, wait_event_type, wait_event,"
+                " left(query, 150) FROM pg_stat_activity"
+                " WHERE backend_type IN ('client backend', 'walsender')")]
+        except psycopg2.Error as e:
+            return [str(e)]
+
     def log_tail(self, lines=25):
         try:
             with open(self.log, errors="replace") as log:

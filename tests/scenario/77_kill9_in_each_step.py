@@ -67,7 +67,7 @@ def before_the_lock(step):
 
 def barrier_in_wal(step):
     writer = step.at_the_lock()
-    standby.set_names(step.s.source, "nobody")
+    standby.hold_commits(step.s.source)
     pid = writer.connection.info.backend_pid
     writer.connection.cursor().execute("SET LOCAL synchronous_commit = local")
     writer.go()
@@ -98,7 +98,7 @@ def before_the_commit(step):
 
 def commit_in_wal(step):
     mark = step.at_the_mark()
-    standby.set_names(step.s.source, "nobody")
+    standby.hold_commits(step.s.source)
     mark.go()
     until(lambda: standby.waiting(step.s.source, "COMMIT"), "the switch's commit waits",
           alive=step.migration.must_run)
@@ -141,7 +141,7 @@ def kill_in(s, migration, hold_there, wanted):
     for hold in held:
         hold.go()
     migration.start()
-    standby.set_names(s.source, "")
+    standby.release_commits(s.source)
     migration.finish(step.asked, expect=None)
     phase = migration.until_phase("stream", "switched")
     print(f"{hold_there.__name__}: {phase}", flush=True)
