@@ -40,7 +40,7 @@ struct decoder_options {
 	const char *const *publications; /* pgoutput */
 	unsigned npublications;
 	const struct relation *tables; /* wal2json add-tables: schema and name are read */
-	unsigned ntables;
+	unsigned ntables;              /* 0: every table but the ledger's */
 };
 
 struct buf;

@@ -90,7 +90,10 @@ static void wal2json_options(const struct decoder_options *o, struct buf *out)
 	buf_putc(out, '(');
 	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
 		option_add(out, fixed[i][0], fixed[i][1]);
-	option_add(out, "add-tables", buf_str(&tables));
+	if (o->ntables)
+		option_add(out, "add-tables", buf_str(&tables));
+	else /* our own progress would come back as a change to make progress of */
+		option_add(out, "filter-tables", "pgcrossfade.*");
 	buf_putc(out, ')');
 	buf_free(&tables);
 }

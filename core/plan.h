@@ -109,10 +109,19 @@ struct chunk_plan {
 	struct statement judge;
 };
 
+/* A partition that holds rows. */
+struct plan_part {
+	const char *schema, *name;
+};
+
 struct table_plan {
 	const char *schema, *name;
 	const char *label;  /* schema.name for messages, logs and ledger rows */
 	const char *quoted; /* "schema"."name" */
+	const char *from;   /* as FROM and LOCK take it: ONLY it, or all of a partitioned one */
+	bool partitioned;   /* its changes come under the names of its parts: */
+	unsigned nparts;
+	const struct plan_part *parts;
 	uint32_t oid;
 	char replica_identity; /* d, i, f, n as pg_class.relreplident */
 	bool insert_only;      /* only its INSERTs are followed: remove and the like are NULL */
@@ -152,7 +161,10 @@ struct plan {
  */
 #define PLAN_VALUES_MISSING "came without their long values"
 
-/* The table of that name, or NULL. */
+/* The table of that name, or that has a part of that name, or NULL. */
 struct table_plan *plan_table(const struct plan *p, const char *schema, const char *name);
+
+/* One more part of a partitioned table; the names are copied. */
+void plan_add_part(struct plan *p, struct table_plan *t, const char *schema, const char *name);
 
 #endif

@@ -14,10 +14,13 @@
 static struct lock_tables old_tables(const struct plan *plan, struct arena *a)
 {
 	const char **names = arena_array(a, plan->ntables, sizeof *names);
+	const char **from = arena_array(a, plan->ntables, sizeof *from);
 
-	for (unsigned i = 0; i < plan->ntables; i++)
+	for (unsigned i = 0; i < plan->ntables; i++) {
 		names[i] = plan->tables[i].quoted;
-	return (struct lock_tables){ plan->ntables, names };
+		from[i] = plan->tables[i].from;
+	}
+	return (struct lock_tables){ plan->ntables, names, from };
 }
 
 static bool name_blockers(const struct switcher *s, const struct lock_tables *tables, int not_pid,

@@ -17,8 +17,11 @@ struct pg {
 static const char pinned[] = "SET client_encoding = 'UTF8'; SET datestyle = 'ISO, MDY'; "
 			     "SET intervalstyle = 'postgres'; SET timezone = 'UTC'; "
 			     "SET bytea_output = 'hex'; SET extra_float_digits = 3; "
-			     "SET lc_monetary = 'C'; SET lc_time = 'C'; SET lc_numeric = 'C'; "
-			     "SET xmloption = 'content'; "
+			     "SET lc_monetary = 'C'; SET lc_numeric = 'C'; SET lc_time = 'C'; "
+			     "SET default_tablespace = ''; "
+			     "SET default_text_search_config = 'pg_catalog.simple'; "
+			     "SET timezone_abbreviations = 'Default'; "
+			     "SET gin_fuzzy_search_limit = 0; SET xmloption = 'content'; "
 			     "SET xmlbinary = 'base64'; SET quote_all_identifiers = off; "
 			     "SET standard_conforming_strings = on; SET row_security = off; "
 			     "SET array_nulls = on; SET transform_null_equals = off; "
@@ -119,9 +122,13 @@ static bool is_direct(struct pg *pg, struct err *e)
 		   pid, told);
 }
 
+/* Triggers and foreign keys fire as for anyone. Only a superuser may even set it to what it is. */
+static const char as_origin[] = "SELECT set_config('session_replication_role', 'origin', false)"
+				" WHERE current_setting('session_replication_role') <> 'origin'";
+
 static bool pin_settings(struct pg *pg, const struct pg_options *o, struct err *e)
 {
-	return pg_exec(pg, pinned, e) &&
+	return pg_exec(pg, pinned, e) && pg_exec(pg, as_origin, e) &&
 	       (PQserverVersion(pg->conn) < 170000 ||
 		pg_exec(pg, "SET transaction_timeout = 0", e)) &&
 	       pg_execf(pg, e, "SET search_path = pg_catalog%s%s, pg_temp",

@@ -42,7 +42,7 @@ bool freeze_prepare(struct pg *source, const char *migration, struct err *e)
 	return ok || err_wrap(e, "prepare the freeze at the source");
 }
 
-bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e)
+static bool freeze_one(struct pg *source, const char *migration, const char *table, struct err *e)
 {
 	struct buf sql = BUF_INIT;
 
@@ -58,6 +58,22 @@ bool freeze_table(struct pg *source, const char *migration, const char *table, s
 	bool ok = pg_exec(source, sql.data, e);
 	buf_free(&sql);
 	return ok || err_wrap(e, "freeze %s", table);
+}
+
+/* A statement on a partition fires its own triggers, not the partitioned table's. */
+bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query(source,
+			   "SELECT relid::regclass FROM pg_partition_tree($1::regclass) "
+			   "WHERE level > 0",
+			   1, &table, &r, e) &&
+		  freeze_one(source, migration, table, e);
+
+	for (unsigned i = 0; ok && i < pg_rows(r); i++)
+		ok = freeze_one(source, migration, pg_text(r, i, 0), e);
+	pg_result_free(r);
+	return ok;
 }
 
 bool freeze_mark(struct pg *source, const char *migration, int64_t write_pause_us, struct err *e)

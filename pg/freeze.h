@@ -13,7 +13,7 @@
 /* What the switch will need, ahead of the lock. Can be entered again. */
 bool freeze_prepare(struct pg *source, const char *migration, struct err *e);
 
-/* Inside the locking transaction. table: quoted, qualified. */
+/* Inside the locking transaction. table: quoted, qualified; with all its partitions. */
 bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e);
 bool freeze_mark(struct pg *source, const char *migration, int64_t write_pause_us, struct err *e);
 

@@ -19,6 +19,12 @@ static const char schema_sql[] =
     "  migration text, relation text, no int, lg pg_lsn NOT NULL, rows bigint, bytes bigint,"
     "  copied_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
     "  PRIMARY KEY (migration, relation, no));"
+    "CREATE TABLE IF NOT EXISTS pgcrossfade.partition ("
+    "  migration text, relation text, oid oid, name text NOT NULL, attached text NOT NULL,"
+    "  PRIMARY KEY (migration, relation, oid));"
+    "CREATE TABLE IF NOT EXISTS pgcrossfade.reread ("
+    "  migration text, relation text, key text[], lg pg_lsn NOT NULL, commit_lsn pg_lsn NOT NULL,"
+    "  PRIMARY KEY (migration, relation, key));"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.progress ("
     "  migration text, direction text, part int, system text NOT NULL, slot text NOT NULL,"
     "  lsn pg_lsn NOT NULL, commit_time timestamptz, changes bigint NOT NULL DEFAULT 0,"
@@ -211,8 +217,9 @@ bool ledger_set_error(struct pg *target, const char *migration, const char *erro
 	    migration, error, e);
 }
 
-static const char *const owned_tables[] = { "migration",  "chunk",   "chunk_copied", "progress",
-					    "definition", "request", "reject",       "service" };
+static const char *const owned_tables[] = { "migration",  "chunk",   "chunk_copied",
+					    "partition",  "reread",  "progress",
+					    "definition", "request", "reject", "service" };
 
 static bool forget_rows(struct pg *target, const char *migration, struct err *e)
 {
@@ -233,7 +240,8 @@ static bool forget_rows(struct pg *target, const char *migration, struct err *e)
 static const char drop_sql[] =
     "DO $$ DECLARE t text; BEGIN "
     "IF EXISTS (SELECT FROM pgcrossfade.migration) THEN RETURN; END IF; "
-    "FOREACH t IN ARRAY ARRAY['migration', 'chunk', 'chunk_copied', 'progress', 'definition',"
+    "FOREACH t IN ARRAY ARRAY['migration', 'chunk', 'chunk_copied', 'partition', 'reread',"
+    "                         'progress', 'definition',"
     "                         'request', 'reject', 'service', 'ledger'] LOOP "
     "  EXECUTE format('DROP TABLE pgcrossfade.%I', t); END LOOP; "
     "IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'pgcrossfade'::regnamespace) "

@@ -7,6 +7,7 @@
  *   migration     one row a migration: phase, what it was started with, last error
  *   chunk         how each table is cut; written once, before its first row is copied
  *   chunk_copied  one row a copied chunk, committed with the chunk's rows
+ *   partition     partitions of the old tables that copy and stream stand on
  *   progress      the last source transaction applied, updated in the batch's own commit
  *   definition    indexes and constraints that are dropped for the copy, until rebuilt
  *   request       what the other commands ask of `run`, and its answer
@@ -90,12 +91,27 @@ bool ledger_chunk_done(struct pg *target, const char *migration, const char *rel
 bool ledger_drop_chunks(struct pg *target, const char *migration, const char *relation,
 			struct err *e);
 
+/* --- partitions of the old tables --- */
+
+struct ledger_partition {
+	const char *relation; /* the partitioned table's label */
+	const char *oid, *name;
+	const char *attached; /* xid of the transaction that attached it */
+};
+
+/* Inside a transaction of the caller's, or not. */
+bool ledger_add_partition(struct pg *target, const char *migration,
+			  const struct ledger_partition *p, struct err *e);
+bool ledger_partitions(struct pg *target, const char *migration, struct arena *a,
+		       struct ledger_partition **out, unsigned *count, struct err *e);
+bool ledger_drop_partitions(struct pg *target, const char *migration, struct err *e);
+
 /* --- saved definitions --- */
 
 struct ledger_definition {
 	const char *table, *name;
-	const char
-	    *kind; /* index, key, unique, foreign key; of one that is back: validate, settle */
+	const char *kind; /* index, key, unique, foreign key; of one that is back: validate, settle,
+		 * confirm */
 	const char *create; /* SQL that makes it again */
 	const char *drop;   /* SQL that drops it */
 };

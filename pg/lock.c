@@ -5,10 +5,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void put_names(struct buf *sql, const struct lock_tables *tables, const char *between)
+static void put_names(struct buf *sql, const struct lock_tables *tables)
 {
 	for (unsigned i = 0; i < tables->count; i++)
-		buf_printf(sql, "%s%s", i ? between : "", tables->names[i]);
+		buf_printf(sql, "%s%s", i ? ", " : "", tables->from[i]);
 }
 
 bool lock_acquire(struct pg *pg, const struct lock_tables *tables, const struct lock_times *times,
@@ -17,8 +17,8 @@ bool lock_acquire(struct pg *pg, const struct lock_tables *tables, const struct 
 	struct buf sql = BUF_INIT;
 
 	/* lock_timeout is for each table, statement_timeout for all of them */
-	buf_puts(&sql, "LOCK TABLE ONLY ");
-	put_names(&sql, tables, ", ONLY ");
+	buf_puts(&sql, "LOCK TABLE ");
+	put_names(&sql, tables);
 	buf_puts(&sql, " IN SHARE ROW EXCLUSIVE MODE");
 	bool ok = pg_begin(pg, e) &&
 		  pg_execf(pg, e,
@@ -52,7 +52,8 @@ static const char blockers_sql[] =
     "   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     "   AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',"
     "                  'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
-    "   AND l.relation = ANY (ARRAY[%s]::regclass[])";
+    "   AND l.relation IN (SELECT r FROM unnest(ARRAY[%s]::regclass[]) r"
+    "    UNION SELECT p.relid FROM unnest(ARRAY[%s]::regclass[]) r, pg_partition_tree(r) p)";
 
 static void put_regclasses(struct buf *b, const struct lock_tables *tables)
 {
@@ -72,7 +73,7 @@ bool lock_blockers(struct pg *pg, const struct lock_tables *tables, int not_pid,
 
 	snprintf(pid, sizeof pid, "%d", not_pid);
 	put_regclasses(&names, tables);
-	buf_printf(&sql, blockers_sql, names.data);
+	buf_printf(&sql, blockers_sql, names.data, names.data);
 	bool ok = pg_query_row(pg, sql.data, 1, params, &r, e);
 	*out = ok ? arena_strdup(a, pg_text(r, 0, 0)) : "";
 	pg_result_free(r);

@@ -10,6 +10,7 @@
 struct lock_tables {
 	unsigned count;
 	const char *const *names; /* quoted, qualified */
+	const char *const *from;  /* the same as LOCK takes them: with ONLY, or with partitions */
 };
 
 struct lock_times {

@@ -31,7 +31,7 @@ static void set_sql(struct buf *sql, const struct publication *p, bool exists)
 		buf_printf(sql, "; ALTER PUBLICATION %s SET", name.data);
 	else
 		buf_puts(sql, " WITH");
-	buf_printf(sql, " (publish = '%s')", p->publish);
+	buf_printf(sql, " (publish = '%s', publish_via_partition_root = false)", p->publish);
 	buf_free(&name);
 }
 

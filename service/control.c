@@ -5,6 +5,7 @@
 #include "cutover/hooks.h"
 #include "pg/heartbeat.h"
 #include "service/ending.h"
+#include "service/partitions.h"
 #include "service/rejected.h"
 
 #include <stdio.h>
@@ -62,7 +63,8 @@ bool control_beat(struct run *r, struct err *e)
 	if (clock_ms() < r->next_beat_ms)
 		return true;
 	r->next_beat_ms = clock_ms() + BEAT_MS;
-	if ((r->phase == PH_COPY || r->phase == PH_STREAM) && !session_same_tables(&r->session, e))
+	if ((r->phase == PH_COPY || r->phase == PH_STREAM) &&
+	    !(session_same_tables(&r->session, e) && partitions_check(&r->session, e)))
 		return false;
 	if (!stream_lag(r, &lag, e) || (r->pipeline && !pipeline_check(r->pipeline, e)))
 		return false;

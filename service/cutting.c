@@ -4,6 +4,7 @@
 #include "cutover/switch.h"
 #include "pg/freeze.h"
 #include "service/ending.h"
+#include "service/partitions.h"
 #include "service/rejected.h"
 #include "service/steps.h"
 #include "snapshot/definitions.h"
@@ -45,7 +46,8 @@ static bool check_gate(struct run *r, struct err *e)
 	if (!r->restored)
 		return err_set(e, ERR_CONFIG,
 			       "the stream has not reached the consistent point yet");
-	if (!session_same_tables(&r->session, e) || !stream_lag(r, &lag, e))
+	if (!session_same_tables(&r->session, e) || !partitions_check(&r->session, e) ||
+	    !stream_lag(r, &lag, e))
 		return false;
 	if (lag > r->migration->cutover.max_lag)
 		return err_set(e, ERR_CONFIG,
@@ -61,6 +63,9 @@ static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
 {
 	struct run *r = context;
 
+	/* what could still change before the lock cannot any more */
+	if (!session_same_tables(&r->session, e) || !partitions_check(&r->session, e))
+		return false;
 	while (pipeline_state(r->pipeline).position < lsn) {
 		if (clock_ms() > deadline_ms)
 			return err_set(e, ERR_RETRY,

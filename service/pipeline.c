@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "pg/progress.h"
 #include "pg/slot.h"
+#include "service/partitions.h"
 #include "sink/apply.h"
 #include "snapshot/judge.h"
 
@@ -23,6 +24,7 @@ struct pipeline {
 	struct pg *target; /* the applier's */
 	struct progress *progress;
 	struct receiver *receiver;
+	struct partitions *partitions;
 	struct judge *judge;
 	struct applier *applier;
 	struct effort effort;
@@ -46,6 +48,8 @@ static void table_list(const struct plan *plan, struct arena *a, struct decoder_
 	struct relation *tables = arena_array(a, plan->ntables, sizeof *tables);
 
 	for (unsigned i = 0; i < plan->ntables; i++) {
+		if (plan->tables[i].partitioned)
+			return; /* its partitions to come have no names yet */
 		tables[i].schema = plan->tables[i].schema;
 		tables[i].name = plan->tables[i].name;
 	}
@@ -114,6 +118,7 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 	bool active;
 
 	p->session = s;
+	p->partitions = partitions_create(s);
 	bool ok =
 	    check_slot(s, &active, e) &&
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
@@ -148,6 +153,7 @@ void pipeline_close(struct pipeline *p)
 	receiver_stop(p->receiver);
 	applier_destroy(p->applier);
 	judge_destroy(p->judge);
+	partitions_destroy(p->partitions);
 	pg_close(p->target);
 	arena_finish(&p->arena);
 	free(p);
@@ -183,6 +189,15 @@ static bool take(struct pipeline *p, struct list *l, struct transaction *t, stru
 	if (t->last)
 		l->end_lsn = t->end_lsn;
 	if (t->commit_lsn <= p->skip_to) { /* applied before a restart */
+		transaction_destroy(t);
+		return true;
+	}
+	unsigned before = t->nchanges;
+	if (!partitions_resolve(p->partitions, t, e)) {
+		transaction_destroy(t);
+		return false;
+	}
+	if (before && !t->nchanges && t->first && t->last) { /* of other tables only */
 		transaction_destroy(t);
 		return true;
 	}

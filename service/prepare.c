@@ -4,6 +4,7 @@
 #include "pg/publication.h"
 #include "pg/quote.h"
 #include "pg/slot.h"
+#include "service/partitions.h"
 #include "service/steps.h"
 #include "snapshot/definitions.h"
 
@@ -70,6 +71,7 @@ enum outcome prepare_step(struct run *r, struct err *e)
 	struct session *s = &r->session;
 	struct ledger_migration *m;
 	bool ok = ledger_load(s->target, s->migration->name, &s->arena, &m, e) &&
+		  (m->slot_lsn || partitions_record(s, e)) &&
 		  publish(r, s->publication, false, e) &&
 		  publish(r, s->insert_publication, true, e) && ensure_slot(r, m, e) &&
 		  ensure_progress(r, m, e) && definitions_put_away(s->plan, s->target, e);

@@ -7,8 +7,9 @@
 enum { PAGES_A_BOUND = 40, PAGE_BYTES = 8192 };
 
 struct table_size {
-	uint64_t bytes; /* with TOAST */
-	uint64_t pages; /* without */
+	uint64_t bytes;   /* with TOAST */
+	uint64_t pages;   /* without */
+	uint64_t highest; /* pages of the largest partition; of a plain table, pages */
 };
 
 static bool table_size(struct pg *source, const struct table_plan *t, struct table_size *out,
@@ -19,13 +20,15 @@ static bool table_size(struct pg *source, const struct table_plan *t, struct tab
 	const char *params[] = { oid };
 
 	snprintf(oid, sizeof oid, "%" PRIu32, t->oid);
-	bool ok = pg_query_row(source,
-			       "SELECT pg_table_size($1::oid::regclass), "
-			       "pg_relation_size($1::oid::regclass)",
-			       1, params, &r, e);
+	bool ok = pg_query_row(
+	    source,
+	    "SELECT sum(pg_table_size(o)), sum(pg_relation_size(o)), max(pg_relation_size(o)) FROM "
+	    "(SELECT $1::oid AS o UNION SELECT relid FROM pg_partition_tree($1::oid)) t",
+	    1, params, &r, e);
 	if (ok)
 		*out = (struct table_size){ (uint64_t)pg_int(r, 0, 0),
-					    (uint64_t)pg_int(r, 0, 1) / PAGE_BYTES };
+					    (uint64_t)pg_int(r, 0, 1) / PAGE_BYTES,
+					    (uint64_t)pg_int(r, 0, 2) / PAGE_BYTES };
 	pg_result_free(r);
 	return ok;
 }
@@ -67,6 +70,7 @@ static bool cut_by_key(struct pg *source, const struct table_plan *t, const stru
 	return true;
 }
 
+/* In a partitioned table a range of ctids is that range of each partition. */
 static void cut_by_ctid(const struct table_size *size, unsigned chunks, struct arena *a,
 			struct cut *out)
 {
@@ -76,7 +80,7 @@ static void cut_by_ctid(const struct table_size *size, unsigned chunks, struct a
 	for (unsigned i = 0; i < out->count; i++) {
 		out->bounds[i] = arena_array(a, 1, sizeof **out->bounds);
 		out->bounds[i][0] =
-		    arena_printf(a, "(%" PRIu64 ",0)", size->pages * (i + 1) / chunks);
+		    arena_printf(a, "(%" PRIu64 ",0)", size->highest * (i + 1) / chunks);
 	}
 }
 

@@ -7,21 +7,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* $1: the target table. Kind, table, name, create, drop, validate, settle. */
+/*
+ * $1: the target table, with all its partitions. Kind, table, name, create, drop, validate,
+ * settle, confirm; the last three NULL where there is nothing to do.
+ *
+ * While the stream runs a foreign key only checks, and late: what CASCADE and the like did
+ * at the source comes as changes of its own, and a row that is deleted and inserted again
+ * must not take its children along. A partitioned table knows no NOT VALID.
+ */
 static const char foreign_keys_sql[] =
-    "SELECT 'foreign key', c.conrelid::regclass::text, c.conname::text,"
-    "       format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', c.conrelid::regclass, c.conname,"
-    "              pg_get_constraintdef(c.oid), CASE WHEN c.convalidated THEN ' NOT VALID' END),"
-    "       format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname),"
-    "       c.convalidated, NOT c.condeferrable"
-    "  FROM pg_constraint c"
-    " WHERE c.contype = 'f' AND c.conparentid = 0 AND c.conrelid = $1::regclass";
+    "WITH tree AS (SELECT $1::regclass::oid AS rel UNION"
+    "  SELECT relid FROM pg_partition_tree($1::regclass)),"
+    " keys AS (SELECT c.*, c.conrelid::regclass AS tab, pg_get_constraintdef(c.oid) AS def,"
+    "  c.confdeltype <> 'a' OR c.confupdtype <> 'a' AS acts,"
+    "  c.convalidated AND k.relkind <> 'p' AS later,"
+    "  CASE WHEN c.convalidated AND k.relkind <> 'p' THEN ' NOT VALID' ELSE '' END AS unseen,"
+    "  format('FOREIGN KEY (%s) REFERENCES %s (%s)%s',"
+    "   (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY n.place)"
+    "     FROM unnest(c.conkey) WITH ORDINALITY n(no, place) JOIN pg_attribute a"
+    "     ON a.attrelid = c.conrelid AND a.attnum = n.no), c.confrelid::regclass,"
+    "   (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY n.place)"
+    "     FROM unnest(c.confkey) WITH ORDINALITY n(no, place) JOIN pg_attribute a"
+    "     ON a.attrelid = c.confrelid AND a.attnum = n.no),"
+    "   CASE c.confmatchtype WHEN 'f' THEN ' MATCH FULL' END) AS bare,"
+    "  coalesce('; COMMENT ON CONSTRAINT ' || quote_ident(c.conname) || ' ON '"
+    "   || c.conrelid::regclass || ' IS ' || quote_literal(obj_description(c.oid, 'pg_constraint')),"
+    "   '') AS rest"
+    "  FROM pg_constraint c JOIN tree ON tree.rel = c.conrelid JOIN pg_class k ON k.oid = rel"
+    "  WHERE c.contype = 'f' AND c.conparentid = 0) "
+    "SELECT 'foreign key', tab::text, conname::text,"
+    " format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', tab, conname,"
+    "   CASE WHEN acts THEN bare ELSE def END, unseen)"
+    "  || CASE WHEN acts OR NOT condeferrable THEN"
+    "   format('; ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE', tab, conname) ELSE '' END"
+    "  || rest,"
+    " format('ALTER TABLE %s DROP CONSTRAINT %I', tab, conname),"
+    " CASE WHEN later THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I', tab, conname) END,"
+    " CASE WHEN acts THEN format('ALTER TABLE %1$s DROP CONSTRAINT %2$I; '"
+    "   || 'ALTER TABLE %1$s ADD CONSTRAINT %2$I %3$s%4$s', tab, conname, def, unseen) || rest"
+    "  WHEN NOT condeferrable THEN"
+    "   format('ALTER TABLE %s ALTER CONSTRAINT %I NOT DEFERRABLE', tab, conname) END,"
+    " CASE WHEN acts AND later THEN"
+    "  format('ALTER TABLE %s VALIDATE CONSTRAINT %I', tab, conname) END"
+    " FROM keys";
 
-/* $2: the flow's key columns. What the index is for, and what its definition leaves out. */
+/*
+ * $2: the flow's key columns. What the index is for, and what its definition leaves out.
+ * An index of a partitioned table goes with those of its partitions; made again they come
+ * first, under their names, and the index above takes up those that are there.
+ */
 static const char indexes_sql[] =
-    "WITH indexes AS ("
-    " SELECT i.*, x.oid, x.relname, i.indrelid::regclass AS tab, x.oid::regclass AS idx,"
-    "  c.oid AS con, c.condeferrable AS late,"
+    "WITH tree AS (SELECT $1::regclass::oid AS rel UNION"
+    "  SELECT relid FROM pg_partition_tree($1::regclass)),"
+    " indexes AS ("
+    " SELECT i.*, x.oid, x.relname, x.relispartition, x.relkind, i.indrelid::regclass AS tab,"
+    "  x.oid::regclass AS idx, c.oid AS con, c.condeferrable AS late,"
     "  concat(CASE WHEN i.indisclustered"
     "    THEN format('; ALTER TABLE %s CLUSTER ON %I', i.indrelid::regclass, x.relname) END,"
     "   CASE WHEN t.spcname IS NOT NULL"
@@ -31,36 +71,33 @@ static const char indexes_sql[] =
     "   '; COMMENT ON CONSTRAINT ' || quote_ident(c.conname) || ' ON '"
     "    || i.indrelid::regclass || ' IS ' || quote_literal(obj_description(c.oid, 'pg_constraint'))"
     "  ) AS rest,"
+    "  concat('CREATE ', CASE WHEN i.indisunique THEN 'UNIQUE ' END, 'INDEX ',"
+    "   quote_ident(x.relname), ' ON ') AS head,"
     "  coalesce(i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND ("
     "   SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_attribute a"
     "    WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]))"
     "   = (SELECT array_agg(k ORDER BY k) FROM unnest($2::text[]) k), false) AS flow_key"
-    "  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
+    "  FROM pg_index i JOIN tree ON tree.rel = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid"
     "  JOIN pg_namespace n ON n.oid = x.relnamespace"
     "  LEFT JOIN pg_tablespace t ON t.oid = x.reltablespace"
-    "  LEFT JOIN pg_constraint c ON c.conindid = x.oid AND c.contype IN ('p', 'u', 'x')"
-    " WHERE i.indrelid = $1::regclass AND i.indisvalid AND NOT i.indisreplident) "
+    "  LEFT JOIN pg_constraint c ON c.conindid = x.oid AND c.contype IN ('p', 'u', 'x')),"
+    " pieces AS (SELECT oid, relname,"
+    "  CASE WHEN con IS NOT NULL THEN format('ALTER TABLE %s ADD CONSTRAINT %I %s', tab, relname,"
+    "    pg_get_constraintdef(con))"
+    "   WHEN relkind = 'I' /* without its ONLY */"
+    "    THEN head || substr(pg_get_indexdef(oid), length(head) + length('ONLY ') + 1)"
+    "   ELSE pg_get_indexdef(oid) END || rest AS make FROM indexes) "
     "SELECT CASE WHEN NOT indisunique AND NOT indisexclusion THEN 'index'"
     "            WHEN indisprimary OR (flow_key AND late IS NOT TRUE) THEN 'key'"
     "            ELSE 'unique' END,"
-    "       tab::text, relname::text,"
-    "       CASE WHEN con IS NULL THEN pg_get_indexdef(oid)"
-    "            ELSE format('ALTER TABLE %s ADD CONSTRAINT %I %s', tab, relname,"
-    "                        pg_get_constraintdef(con)) END || rest,"
+    "       tab::text, i.relname::text,"
+    "       CASE WHEN relkind = 'I' THEN (SELECT string_agg(p.make, '; ' ORDER BY t.level DESC,"
+    "         p.relname) FROM pg_partition_tree(i.oid::regclass) t JOIN pieces p ON p.oid = t.relid)"
+    "        ELSE (SELECT make FROM pieces p WHERE p.oid = i.oid) END,"
     "       CASE WHEN con IS NULL THEN format('DROP INDEX %s', idx)"
-    "            ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', tab, relname) END,"
-    "       false, false FROM indexes";
-
-/* Another ALTER TABLE of the same constraint. */
-static const char *alter_sql(struct arena *a, const struct ledger_definition *d, const char *verb,
-			     const char *then)
-{
-	const char *drop = " DROP CONSTRAINT ";
-	const char *name = strstr(d->drop, drop);
-
-	return arena_printf(a, "ALTER TABLE %s %s CONSTRAINT %s%s", d->table, verb,
-			    name ? name + strlen(drop) : "", then);
-}
+    "            ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', tab, i.relname) END,"
+    "       NULL, NULL, NULL FROM indexes i"
+    " WHERE i.indisvalid AND NOT i.indisreplident AND NOT i.relispartition";
 
 static bool save_as(const struct plan *plan, struct pg *target, const struct ledger_definition *d,
 		    const char *kind, const char *create, struct err *e)
@@ -69,25 +106,7 @@ static bool save_as(const struct plan *plan, struct pg *target, const struct led
 
 	other.kind = kind;
 	other.create = create;
-	return ledger_add_definition(target, plan->migration, &other, e);
-}
-
-/* Made again without a look at the rows, and deferrable while the stream runs. */
-static bool save_foreign_key(const struct plan *plan, struct pg *target,
-			     const struct ledger_definition *d, bool validate, bool settle,
-			     struct err *e)
-{
-	struct arena scratch = ARENA_INIT;
-	const char *create = arena_printf(&scratch, "%s; %s", d->create,
-					  alter_sql(&scratch, d, "ALTER", " DEFERRABLE"));
-	bool ok = save_as(plan, target, d, d->kind, settle ? create : d->create, e) &&
-		  (!validate || save_as(plan, target, d, "validate",
-					alter_sql(&scratch, d, "VALIDATE", ""), e)) &&
-		  (!settle || save_as(plan, target, d, "settle",
-				      alter_sql(&scratch, d, "ALTER", " NOT DEFERRABLE"), e));
-
-	arena_finish(&scratch);
-	return ok;
+	return !create || ledger_add_definition(target, plan->migration, &other, e);
 }
 
 static bool save_and_drop(const struct plan *plan, struct pg *target, const struct pg_result *r,
@@ -98,10 +117,10 @@ static bool save_and_drop(const struct plan *plan, struct pg *target, const stru
 				       .name = pg_text(r, row, 2),
 				       .create = pg_text(r, row, 3),
 				       .drop = pg_text(r, row, 4) };
-	bool saved =
-	    strcmp(d.kind, "foreign key") == 0
-		? save_foreign_key(plan, target, &d, pg_bool(r, row, 5), pg_bool(r, row, 6), e)
-		: ledger_add_definition(target, plan->migration, &d, e);
+	bool saved = ledger_add_definition(target, plan->migration, &d, e) &&
+		     save_as(plan, target, &d, "validate", pg_value(r, row, 5), e) &&
+		     save_as(plan, target, &d, "settle", pg_value(r, row, 6), e) &&
+		     save_as(plan, target, &d, "confirm", pg_value(r, row, 7), e);
 
 	return saved &&
 	       (pg_exec(target, d.drop, e) || err_wrap(e, "drop %s of %s", d.name, d.table));
@@ -270,7 +289,7 @@ void builder_destroy(struct builder *b)
 
 bool definitions_settle(const char *migration, struct pg *target, struct err *e)
 {
-	static const char *const kinds[] = { "settle" };
+	static const char *const kinds[] = { "settle", "confirm" };
 
-	return restore_kinds(migration, kinds, 1, target, e);
+	return restore_kinds(migration, kinds, 2, target, e);
 }

@@ -10,9 +10,11 @@
  *   after the copy            the flow's key, indexes that are not unique: several at once
  *   past the consistent point other unique constraints, then foreign keys (NOT VALID,
  *                             then validated)
- *   after the switch          foreign keys are no more deferrable than at first: while the
- *                             stream runs they are, because sets of rows, and a cascade at
- *                             the source, have another order than the checks
+ *   after the switch          foreign keys are as at first. While the stream runs they are
+ *                             deferrable, because sets of rows, and a cascade at the
+ *                             source, have another order than the checks; and ON DELETE
+ *                             and ON UPDATE do nothing, because what they did at the
+ *                             source comes as changes of its own
  *
  * Errors     ERR_DATA: the data do not satisfy a constraint; ERR_CONFIG: not the owner.
  */

@@ -44,7 +44,8 @@ static const char columns_sql[] =
     "  'timestamptz'::regtype) AND coalesce(co.collisdeterministic, true),"
     " a.attcollation = 0 OR co.collname IN ('C', 'POSIX'),"
     " a.attnotnull, a.atthasdef, a.attgenerated, a.attidentity,"
-    " a.attlen = -1 AND a.attstorage <> 'p' AND c.reltoastrelid <> 0 AND NOT ("
+    " a.attlen = -1 AND (a.attstorage <> 'p' OR c.relkind = 'p') AND (c.reltoastrelid <> 0 OR c.relkind = 'p')"
+    " AND NOT ("
     "  (b.oid IN ('varchar'::regtype, 'bpchar'::regtype) AND a.atttypmod BETWEEN 4 AND 4 + 20 /"
     "   pg_encoding_max_length((SELECT encoding FROM pg_database"
     "    WHERE datname = current_database())))"
@@ -75,6 +76,12 @@ static const char indexes_sql[] =
     " LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
     " WHERE i.indrelid = $1::oid AND i.indisunique AND k.place <= i.indnkeyatts"
     " ORDER BY i.indisprimary DESC, c.relname, k.place";
+
+static const char parts_sql[] =
+    "SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident"
+    " FROM pg_partition_tree($1::oid::regclass) p JOIN pg_class c ON c.oid = p.relid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind <> 'p'"
+    " ORDER BY n.nspname, c.relname";
 
 static const char references_sql[] =
     "SELECT conrelid, confrelid, condeferrable, conname FROM pg_constraint"
@@ -204,8 +211,47 @@ static bool load_indexes(struct pg *pg, struct arena *a, const char *oid, struct
 	return ok;
 }
 
+/* What all parts of a partitioned table send of an old row. */
+static char common_identity(const struct catalog_table *t)
+{
+	bool full = t->nparts > 0;
+
+	for (unsigned i = 0; i < t->nparts; i++) {
+		char identity = t->parts[i].replica_identity;
+		if (identity != 'f' && identity != 'd')
+			return 'n';
+		full = full && identity == 'f';
+	}
+	return full ? 'f' : 'd';
+}
+
+static bool load_parts(struct pg *pg, struct arena *a, const char *oid, struct catalog_table *t,
+		       struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!catalog_partitioned(t))
+		return true;
+	if (!pg_query(pg, parts_sql, 1, &oid, &r, e))
+		return false;
+	struct catalog_part *parts = arena_array(a, pg_rows(r), sizeof *parts);
+	for (unsigned i = 0; i < pg_rows(r); i++)
+		parts[i] = (struct catalog_part){
+			.schema = arena_strdup(a, pg_text(r, i, 0)),
+			.name = arena_strdup(a, pg_text(r, i, 1)),
+			.kind = pg_text(r, i, 2)[0],
+			.persistence = pg_text(r, i, 3)[0],
+			.replica_identity = pg_text(r, i, 4)[0],
+		};
+	t->parts = parts;
+	t->nparts = pg_rows(r);
+	t->replica_identity = common_identity(t);
+	pg_result_free(r);
+	return true;
+}
+
 /* Under pg_catalog alone format_type() writes the schema of every other type. */
-static bool load_parts(struct pg *pg, struct arena *a, struct catalog_table **out, struct err *e)
+static bool load_all(struct pg *pg, struct arena *a, struct catalog_table **out, struct err *e)
 {
 	const char *names[] = { (*out)->schema, (*out)->name };
 	struct pg_result *r = NULL;
@@ -217,7 +263,8 @@ static bool load_parts(struct pg *pg, struct arena *a, struct catalog_table **ou
 	} else if (ok) {
 		const char *oid = pg_text(r, 0, 0);
 		take_table(r, *out);
-		ok = load_columns(pg, a, oid, *out, e) && load_indexes(pg, a, oid, *out, e);
+		ok = load_columns(pg, a, oid, *out, e) && load_indexes(pg, a, oid, *out, e) &&
+		     load_parts(pg, a, oid, *out, e);
 	}
 	pg_result_free(r);
 	return ok;
@@ -229,7 +276,7 @@ bool catalog_table_load(struct pg *pg, struct arena *a, const char *schema, cons
 	*out = arena_zalloc(a, sizeof **out);
 	(*out)->schema = arena_strdup(a, schema);
 	(*out)->name = arena_strdup(a, name);
-	bool ok = pg_begin(pg, e) && load_parts(pg, a, out, e);
+	bool ok = pg_begin(pg, e) && load_all(pg, a, out, e);
 
 	pg_rollback(pg);
 	if (!ok)

@@ -42,6 +42,16 @@ struct catalog_index {
 	const unsigned *columns; /* in index order; exact ones only */
 };
 
+/* A partition that is not partitioned itself. */
+struct catalog_part {
+	const char *schema, *name;
+	char kind, persistence, replica_identity; /* as in pg_class */
+};
+
+/*
+ * Of a partitioned table the replica identity is what its parts have in common: 'f' when
+ * all have it, 'd' when each has it or 'f', else 'n'.
+ */
 struct catalog_table {
 	const char *schema, *name;
 	uint32_t oid;
@@ -51,6 +61,8 @@ struct catalog_table {
 	bool has_children; /* by inheritance */
 	unsigned ncolumns;
 	const struct catalog_column *columns;
+	unsigned nparts; /* of a partitioned table, all levels down */
+	const struct catalog_part *parts;
 	unsigned nindexes; /* unique ones */
 	const struct catalog_index *indexes;
 };
@@ -82,6 +94,12 @@ const char *catalog_column_near(struct arena *a, const struct catalog_table *t, 
 /* The primary key where it is not deferrable, or NULL; the replica identity's index, or NULL (primary key for 'd'). */
 const struct catalog_index *catalog_primary(const struct catalog_table *t);
 const struct catalog_index *catalog_identity(const struct catalog_table *t);
+
+/* Is it partitioned? */
+static inline bool catalog_partitioned(const struct catalog_table *t)
+{
+	return t->kind == 'p';
+}
 
 /* Is the column sent with the old row? */
 bool catalog_in_identity(const struct catalog_table *t, unsigned column);

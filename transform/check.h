@@ -86,6 +86,9 @@ bool check_tables(struct check *c, struct flow *f, struct err *e);
 bool check_outputs(struct check *c, struct flow *f, struct err *e);
 bool check_key(struct check *c, struct flow *f, struct err *e);
 
+/* check_writes.c: what else happens when the target is written? */
+bool check_writes(struct check *c, struct flow *f, struct err *e);
+
 /* check_stream.c: can the change stream carry what the flow reads? */
 bool check_stream(struct check *c, struct flow *f, struct err *e);
 

@@ -15,8 +15,31 @@ static const char *source_table(struct check *c, const struct flow *f)
 	return arena_qualified(c->arena, f->from->schema, f->from->name);
 }
 
+/* Each partition has a replica identity of its own; the root's counts for nothing. */
+static const char *full_parts_sql(struct check *c, const struct flow *f)
+{
+	enum { SHOWN = 3 };
+	const char *list = "";
+	unsigned shown = 0, left = 0;
+
+	for (unsigned i = 0; i < f->from->nparts; i++) {
+		const struct catalog_part *p = &f->from->parts[i];
+		if (p->replica_identity == 'f')
+			continue;
+		if (shown++ < SHOWN)
+			list = arena_printf(c->arena, "%s%sALTER TABLE %s REPLICA IDENTITY FULL;",
+					    list, *list ? " " : "",
+					    arena_qualified(c->arena, p->schema, p->name));
+		else
+			left++;
+	}
+	return left ? arena_printf(c->arena, "%s and so for %u more partitions", list, left) : list;
+}
+
 static const char *full_sql(struct check *c, const struct flow *f)
 {
+	if (f->from->nparts)
+		return full_parts_sql(c, f);
 	return arena_printf(c->arena, "ALTER TABLE %s REPLICA IDENTITY FULL;", source_table(c, f));
 }
 

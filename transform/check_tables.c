@@ -7,15 +7,19 @@
 
 /* --- the two tables --- */
 
+static const char *persistence_name(char persistence)
+{
+	return persistence == 'u'   ? "an unlogged table"
+	       : persistence == 't' ? "a temporary table"
+				    : NULL;
+}
+
 static const char *kind_name(const struct catalog_table *t)
 {
 	switch (t->kind) {
 	case 'r':
-		if (t->persistence == 'p')
-			return t->has_children ? "a table with inheritance children" : NULL;
-		return t->persistence == 'u' ? "an unlogged table" : "a temporary table";
 	case 'p':
-		return "a partitioned table";
+		return persistence_name(t->persistence);
 	case 'v':
 		return "a view";
 	case 'm':
@@ -31,6 +35,45 @@ static bool load(struct check *c, struct pg *pg, const struct table_name *name,
 		 struct catalog_table **out, struct err *e)
 {
 	return catalog_table_load(pg, c->arena, name->schema, name->name, out, e);
+}
+
+/* Rows of a foreign or unlogged part would be copied and never followed. */
+static bool check_parts(struct check *c, const struct flow *f, const struct catalog_table *t,
+			struct place p)
+{
+	for (unsigned i = 0; i < t->nparts; i++) {
+		const struct catalog_part *part = &t->parts[i];
+		const char *kind = part->kind == 'f' ? "a foreign table"
+						     : persistence_name(part->persistence);
+		if (!kind)
+			continue;
+		check_fail_at(c, f->subject, p,
+			      "partition %s.%s of %s.%s is %s, which is not supported; detach it "
+			      "or make it a plain table",
+			      part->schema, part->name, t->schema, t->name, kind);
+		return false;
+	}
+	return true;
+}
+
+/* `SELECT ... FROM parent` shows the children's rows, a flow does not: say which is meant. */
+static bool check_children(struct check *c, const struct flow *f, const struct catalog_table *t,
+			   struct place p, bool is_source)
+{
+	if (t->kind != 'r' || !t->has_children || (is_source && f->def->only))
+		return true;
+	if (is_source)
+		check_fail_at(c, f->subject, p,
+			      "%s.%s has inheritance children, whose rows a flow from it would not "
+			      "read; say only: true and give each child that is wanted a flow of "
+			      "its own",
+			      t->schema, t->name);
+	else
+		check_fail_at(c, f->subject, p,
+			      "%s.%s has inheritance children, whose rows would be taken for its "
+			      "own; name a table without",
+			      t->schema, t->name);
+	return false;
 }
 
 /* Is it there, and of a kind that can be followed and written? */
@@ -54,7 +97,8 @@ static bool usable(struct check *c, const struct flow *f, const struct catalog_t
 			      "row security hides rows of %s.%s from this role; run with its owner "
 			      "or a role with BYPASSRLS",
 			      name->schema, name->name);
-	return t && !kind && !t->row_security;
+	return t && !kind && !t->row_security && check_parts(c, f, t, p) &&
+	       check_children(c, f, t, p, is_source);
 }
 
 static void check_privileges(struct check *c, const struct flow *f)

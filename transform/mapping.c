@@ -96,6 +96,8 @@ static const struct option flow_options[] = {
 	  .help = "columns of the new table that name a row; absent: it has no key" },
 	{ "insert_only", OPTION_BOOL, .fallback = "false", FIELD(flow_def, insert_only),
 	  .help = "the old table takes no UPDATE or DELETE; they are not followed" },
+	{ "only", OPTION_BOOL, .fallback = "false", FIELD(flow_def, only),
+	  .help = "of an old table with inheritance children: read only its own rows" },
 	{ "select", OPTION_TEXT, .required = true, FIELD(flow_def, select),
 	  .help = "a SELECT over old that makes the new row" },
 };

@@ -35,6 +35,7 @@ struct flow_def {
 	const char *select;
 	struct text_place select_lies; /* place of select[i]: text_place_of() */
 	bool insert_only;              /* the old table takes no UPDATE or DELETE */
+	bool only;                     /* rows of inheritance children are not the table's */
 };
 
 struct rename_def {

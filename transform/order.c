@@ -1,6 +1,7 @@
 #include "transform/order.h"
 
 struct graph {
+	struct arena *arena;
 	struct flow *flows;
 	unsigned nflows;
 	const struct catalog_reference *edges;
@@ -32,17 +33,60 @@ static void set_rank(struct graph *g, uint32_t table, unsigned rank)
 			g->flows[i].plan->rank = rank;
 }
 
+static bool seen_table(const struct graph *g, const bool *seen, uint32_t table)
+{
+	for (unsigned i = 0; i < g->nflows; i++)
+		if (g->flows[i].to->oid == table)
+			return seen[i];
+	return false;
+}
+
+/* True when that was new. */
+static bool see(const struct graph *g, bool *seen, uint32_t table)
+{
+	bool new = false;
+
+	for (unsigned i = 0; i < g->nflows; i++) {
+		if (g->flows[i].to->oid != table || seen[i])
+			continue;
+		seen[i] = new = true;
+	}
+	return new;
+}
+
+/* Does one table refer to the other, through others maybe? */
+static bool leads_to(const struct graph *g, uint32_t from, uint32_t to)
+{
+	bool *seen = arena_array(g->arena, g->nflows, sizeof *seen);
+	bool more = see(g, seen, from);
+
+	while (more) {
+		more = false;
+		for (unsigned i = 0; i < g->nedges; i++)
+			if (g->edges[i].parent && seen_table(g, seen, g->edges[i].child))
+				more = see(g, seen, g->edges[i].parent) || more;
+	}
+	return seen_table(g, seen, to);
+}
+
+/*
+ * Tables that refer to each other in a circle have no order. They need none: while the
+ * stream runs foreign keys are checked at the commit.
+ */
+static bool counts(const struct graph *g, const struct catalog_reference *r)
+{
+	return r->parent && r->parent != r->child && writes(g, r->child) && writes(g, r->parent) &&
+	       !leads_to(g, r->parent, r->child);
+}
+
 /* One pass over the edges: children above their parents. True when something moved. */
-static bool raise_children(struct graph *g, bool with_deferrable)
+static bool raise_children(struct graph *g, const bool *counted)
 {
 	bool moved = false;
 
 	for (unsigned i = 0; i < g->nedges; i++) {
 		const struct catalog_reference *r = &g->edges[i];
-		bool counts = r->parent && r->parent != r->child &&
-			      (with_deferrable || !r->deferrable) && writes(g, r->child) &&
-			      writes(g, r->parent);
-		if (!counts || rank_of(g, r->child) > rank_of(g, r->parent))
+		if (!counted[i] || rank_of(g, r->child) > rank_of(g, r->parent))
 			continue;
 		set_rank(g, r->child, rank_of(g, r->parent) + 1);
 		moved = true;
@@ -50,57 +94,20 @@ static bool raise_children(struct graph *g, bool with_deferrable)
 	return moved;
 }
 
-/* False when the edges go in a circle. */
-static bool settle(struct graph *g, bool with_deferrable)
-{
-	for (unsigned i = 0; i < g->nflows; i++)
-		g->flows[i].plan->rank = 0;
-	for (unsigned pass = 0; pass <= g->nflows; pass++)
-		if (!raise_children(g, with_deferrable))
-			return true;
-	return false;
-}
-
-static void fail_cycle(struct check *c, const struct graph *g)
-{
-	for (unsigned i = 0; i < g->nedges; i++) {
-		const struct catalog_reference *r = &g->edges[i];
-		if (r->parent && r->parent != r->child && !r->deferrable && writes(g, r->child) &&
-		    rank_of(g, r->child) <= rank_of(g, r->parent)) {
-			finding_add(c->findings, c->arena, FINDING_FAIL, c->target.subject,
-				    "foreign keys of the new tables go in a circle, through %s; no "
-				    "order of writing satisfies them; make one of them DEFERRABLE",
-				    r->name);
-			return;
-		}
-	}
-}
-
-static void warn_self(struct check *c, const struct graph *g)
-{
-	for (unsigned i = 0; i < g->nedges; i++)
-		if (g->edges[i].parent == g->edges[i].child && !g->edges[i].deferrable &&
-		    writes(g, g->edges[i].child))
-			finding_add(
-			    c->findings, c->arena, FINDING_WARN, c->target.subject,
-			    "foreign key %s refers to its own table and is not deferrable; "
-			    "the copy may meet a child before its parent; make it DEFERRABLE "
-			    "or add it after the copy",
-			    g->edges[i].name);
-}
-
 bool order_flows(struct check *c, struct flow *flows, unsigned nflows, struct plan *plan,
 		 struct err *e)
 {
 	struct catalog_reference *edges = NULL;
-	struct graph g = { .flows = flows, .nflows = nflows };
+	struct graph g = { .arena = c->arena, .flows = flows, .nflows = nflows };
 
 	if (!catalog_references_load(c->target.pg, c->arena, &edges, &g.nedges, e))
 		return false;
 	g.edges = edges;
-	if (!settle(&g, true) && !settle(&g, false))
-		fail_cycle(c, &g);
-	warn_self(c, &g);
+	bool *counted = arena_array(c->arena, g.nedges, sizeof *counted);
+	for (unsigned i = 0; i < g.nedges; i++)
+		counted[i] = counts(&g, &edges[i]);
+	while (raise_children(&g, counted))
+		; /* without circles it ends */
 	for (unsigned i = 0; i < nflows; i++)
 		if (flows[i].plan->rank > plan->max_rank)
 			plan->max_rank = flows[i].plan->rank;

@@ -8,7 +8,7 @@
 
 /*
  * Parents get lower ranks than children: fills in every flow's rank, and the plan's
- * max_rank and deferrable. A cycle that no deferrable constraint opens is a finding.
+ * max_rank. Tables that refer to each other in a circle count for nothing to each other.
  */
 bool order_flows(struct check *c, struct flow *flows, unsigned nflows, struct plan *plan,
 		 struct err *e);

@@ -408,7 +408,10 @@ static void make_remove_equal(struct arena *a, const struct flow *f, struct flow
 
 	buf_puts(&b, "DELETE FROM ");
 	put_target(&b, f);
-	buf_puts(&b, " WHERE ctid = (SELECT n.ctid FROM ");
+	/* a ctid is unique in one partition */
+	buf_puts(&b, catalog_partitioned(f->to)
+			 ? " WHERE (tableoid, ctid) = (SELECT n.tableoid, n.ctid FROM "
+			 : " WHERE ctid = (SELECT n.ctid FROM ");
 	put_target(&b, f);
 	buf_puts(&b, " AS n, (");
 	put_old(&b, &bound, "");

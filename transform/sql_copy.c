@@ -27,7 +27,7 @@ static void put_source(struct buf *b, const struct flow *f)
 {
 	buf_puts(b, "SELECT ");
 	put_reads(b, f);
-	buf_puts(b, " FROM ONLY ");
+	buf_puts(b, catalog_partitioned(f->from) ? " FROM " : " FROM ONLY ");
 	buf_qualified(b, f->from->schema, f->from->name);
 	buf_puts(b, " WHERE ");
 }
@@ -198,7 +198,7 @@ static const char *sample_sql(struct arena *a, const struct table_plan *t)
 		buf_puts(&b, i ? ", " : "");
 		buf_ident(&b, t->columns[t->chunk.key[i]].name);
 	}
-	buf_printf(&b, ") AS part FROM ONLY %s TABLESAMPLE SYSTEM ($1::float4)), ", t->quoted);
+	buf_printf(&b, ") AS part FROM %s TABLESAMPLE SYSTEM ($1::float4)), ", t->from);
 	buf_puts(&b, "first AS (SELECT part, ");
 	put_numbered(&b, "b", n);
 	buf_puts(&b, ", row_number() OVER (PARTITION BY part ORDER BY ");

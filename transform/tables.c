@@ -159,6 +159,11 @@ static struct table_plan *table_of(struct plan *plan, const struct flow *flows, 
 	t->name = f->from->name;
 	t->label = arena_printf(plan->arena, "%s.%s", t->schema, t->name);
 	t->quoted = arena_qualified(plan->arena, t->schema, t->name);
+	t->from = catalog_partitioned(f->from) ? t->quoted
+					       : arena_printf(plan->arena, "ONLY %s", t->quoted);
+	t->partitioned = catalog_partitioned(f->from);
+	for (unsigned i = 0; i < f->from->nparts; i++)
+		plan_add_part(plan, t, f->from->parts[i].schema, f->from->parts[i].name);
 	t->oid = f->from->oid;
 	t->replica_identity = f->from->replica_identity;
 	t->insert_only = f->def->insert_only;

@@ -24,6 +24,8 @@ CREATE TABLE public.history (teller int, delta int, at timestamp);
 CREATE TABLE app.history (teller int NOT NULL, delta bigint NOT NULL, at timestamp, kind text);
 
 CREATE TABLE public.part (a int, b int, c text, PRIMARY KEY (a, b)) PARTITION BY RANGE (a);
+CREATE TABLE public.parent (a int PRIMARY KEY);
+CREATE TABLE public.child () INHERITS (public.parent);
 CREATE VIEW public.customer_view AS SELECT * FROM public.customer;
 CREATE UNLOGGED TABLE public.scratch (id int PRIMARY KEY);
 
@@ -47,3 +49,6 @@ CREATE TABLE public.square (
 CREATE TABLE app.visitor (number int UNIQUE, name text);
 
 CREATE FUNCTION app.roll(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';
+
+CREATE TABLE app.ruled (a int PRIMARY KEY);
+CREATE RULE stealthy AS ON INSERT TO app.ruled DO ALSO DELETE FROM app.ruled WHERE a = -1;

@@ -129,7 +129,7 @@ class Writer(threading.Thread):
             self.commits += 1
         except (errors.IntegrityConstraintViolation, errors.UniqueViolation,
                 errors.ForeignKeyViolation, errors.CheckViolation, errors.NotNullViolation,
-                errors.DeadlockDetected):
+                errors.DeadlockDetected, errors.SerializationFailure):
             connection.rollback()
             self.refused += 1
         except psycopg2.Error as e:
