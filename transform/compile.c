@@ -129,8 +129,9 @@ static void pass_flow(struct check *c, const struct flow *f)
 static bool check_flow(struct check *c, struct flow *f, struct err *e)
 {
 	static bool (*const steps[])(struct check *, struct flow *, struct err *) = {
-		parse_select, check_tables, resolve_select, judge_select, check_key,
-		check_writes, check_stream, plan_flow,      prepare_flow, judge_rights, check_explain,
+		parse_select, check_tables, resolve_select, judge_select,
+		check_key,    check_writes, check_stream,   plan_flow,
+		prepare_flow, judge_rights, check_explain,
 	};
 	unsigned failures = c->findings->failures;
 
