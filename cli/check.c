@@ -92,7 +92,7 @@ static int conclude(const struct report *r, const struct arguments *a)
 		print_json(r);
 	else
 		print_text(r);
-	if (r->findings.failures)
+	if (r->findings.failures && r->e.kind == ERR_NONE)
 		return EXIT_CHECK;
 	return r->e.kind == ERR_NONE ? EXIT_DONE : report_error(&r->e);
 }
@@ -113,14 +113,13 @@ int check_command(const struct migration *m, const struct arguments *a)
 			    .findings = FINDINGS_INIT(r.findings),
 			    .arena = &arena,
 			    .e = ERR_INIT };
+	struct check_options options = { a->no_data ? 0 : a->data_ms };
 	struct session s;
 
-	if (session_open(m, &s, &r.e)) {
-		if (!session_compile(&s, &r.findings, &r.e) && r.findings.failures)
-			err_clear(&r.e); /* it says only that there are failures */
-	} else if (r.e.kind == ERR_CONFIG) {
+	if (session_open(m, &s, &r.e))
+		session_check(&s, &options, &r.findings, &r.e);
+	else if (r.e.kind == ERR_CONFIG)
 		refused(&r);
-	}
 	int code = conclude(&r, a);
 	session_close(&s);
 	arena_finish(&arena);

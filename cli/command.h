@@ -29,6 +29,8 @@ struct arguments {
 	const char *accept_rejects; /* --accept-rejects; NULL: none */
 	int64_t timeout_ms;         /* -1: none */
 	int64_t watch_ms;           /* -1: once */
+	bool no_data;
+	int64_t data_ms; /* --data-time */
 };
 
 struct command {
@@ -47,7 +49,9 @@ enum argument {
 	ARG_ACCEPT_REJECTS = 16,
 	ARG_FLOW = 32,
 	ARG_LIST = 64,
-	ARG_WATCH = 128
+	ARG_WATCH = 128,
+	ARG_NO_DATA = 1 << 10,
+	ARG_DATA_TIME = 1 << 11
 };
 
 struct argument_def {

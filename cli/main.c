@@ -8,7 +8,10 @@
 
 const struct command commands[] = {
 	{ "check", "judge the migration against both servers; changes nothing",
-	  "Prints one line a finding: pass, warn or fail.", ARG_JSON, check_command },
+	  "Prints one line a finding: pass, warn or fail. When all else has passed it makes a temporary "
+	  "slot with the decoder, drops it at once, and tries the flows on the rows that are there, "
+	  "without writing any.",
+	  ARG_JSON | ARG_NO_DATA | ARG_DATA_TIME, check_command },
 	{ "run", "do the work: copy, stream, cut over when asked; ends on SIGTERM",
 	  "The service. Stays in the foreground and logs to standard error, one event a line, until "
 	  "the migration is complete or aborted or a signal ends it. It can be stopped, killed and "
@@ -64,6 +67,11 @@ const struct argument_def argument_defs[] = {
 	  "(with --json a document on a line). Ends when the migration is complete or aborted, or on "
 	  "Ctrl-C, with exit status 0.",
 	  ARG_WATCH, false },
+	{ "no-data", NULL, "Do not try the flows on the data.", ARG_NO_DATA, false },
+	{ "data-time", "SECONDS",
+	  "How long the flows are tried on the data, all together; 10 by default. A table that takes "
+	  "longer is looked at here and there, all over it.",
+	  ARG_DATA_TIME, false },
 	{ NULL, NULL, NULL, 0, false },
 };
 
@@ -146,6 +154,11 @@ static bool take_argument(int which, struct arguments *a)
 	case ARG_ACCEPT_REJECTS:
 		a->accept_rejects = optarg;
 		return true;
+	case ARG_NO_DATA:
+		a->no_data = true;
+		return true;
+	case ARG_DATA_TIME:
+		return parse_seconds(optarg, &a->data_ms) && a->data_ms > 0;
 	case ARG_TIMEOUT:
 		return parse_seconds(optarg, &a->timeout_ms);
 	case ARG_WATCH:
@@ -238,7 +251,7 @@ static int parse_arguments(const struct command *c, int argc, char **argv, struc
 
 static int run_subcommand(const struct command *c, int argc, char **argv)
 {
-	struct arguments a = { .timeout_ms = -1, .watch_ms = -1 };
+	struct arguments a = { .timeout_ms = -1, .watch_ms = -1, .data_ms = 10000 };
 	struct migration *m;
 	struct err e = ERR_INIT;
 	int code = parse_arguments(c, argc, argv, &a);

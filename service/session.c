@@ -77,6 +77,14 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 	return true;
 }
 
+bool session_check(struct session *s, const struct check_options *options,
+		   struct findings *findings, struct err *e)
+{
+	return migration_check(s->migration, s->source, s->target, &s->arena, options, findings,
+			       e) ||
+	       err_wrap(e, "check");
+}
+
 /* The publications hold the tables by oid: what they were made for, also after a restart. */
 static void put_tables(const struct session *s, struct buf *sql)
 {

@@ -32,6 +32,10 @@ void session_close(struct session *s); /* fine when not open */
 /* Checks and compiles. False with e->kind ERR_CONFIG: findings has the failures. */
 bool session_compile(struct session *s, struct findings *findings, struct err *e);
 
+/* Checks only, and all there is to check. */
+bool session_check(struct session *s, const struct check_options *options,
+		   struct findings *findings, struct err *e);
+
 /*
  * Are the old tables still those the publications were made for? A renamed one, or one that was
  * dropped and made again, is no longer followed under its name.

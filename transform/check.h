@@ -27,8 +27,9 @@ struct check {
 	struct arena *arena;
 	struct findings *findings;
 	bool one_database;
-	const char *phase; /* as the target's ledger has it; NULL: not begun */
-	bool started;      /* run has begun: what it takes once is taken */
+	const char *phase;                /* as the target's ledger has it; NULL: not begun */
+	bool started;                     /* run has begun: what it takes once is taken */
+	const struct check_options *deep; /* NULL: only what run looks at before it starts */
 };
 
 /* A finding as transform/finding.h says: "what, why; what to do". */
@@ -76,6 +77,9 @@ bool check_sequences(struct check *c, const struct plan *plan, struct err *e);
 
 /* check_explain.c: may the role run the flow's statements? */
 bool check_explain(struct check *c, struct flow *f, struct err *e);
+
+/* check_data.c: the flows over the rows that are there, for so long all together. */
+bool check_data(struct check *c, const struct flow *flows, int64_t time_ms, struct err *e);
 
 /* check_pure.c: are the SELECT's functions and operators the same each time? Sets
  * *builtin when all it names are PostgreSQL's own. */

@@ -237,6 +237,14 @@ static struct plan *plan_create(const struct check *c)
 	return p;
 }
 
+/* What only `check` asks, of a migration that could begin. */
+static bool check_deep(struct check *c, const struct flow *flows, struct err *e)
+{
+	if (!c->started && !check_decoder(c, e))
+		return false;
+	return c->deep->data_ms == 0 || check_data(c, flows, c->deep->data_ms, e);
+}
+
 static bool compile(struct check *c, struct plan **out, struct err *e)
 {
 	struct flow *flows = make_flows(c);
@@ -266,21 +274,38 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 	if (!check_sequences(c, plan, e))
 		return false;
 	*out = c->findings->failures ? NULL : plan;
-	return true;
+	return !*out || !c->deep || check_deep(c, flows, e);
 }
 
-bool migration_compile(const struct migration *m, struct pg *source, struct pg *target,
-		       struct arena *arena, struct plan **out, struct findings *findings,
-		       struct err *e)
+static struct check make_check(const struct migration *m, struct pg *source, struct pg *target,
+			       struct arena *arena, struct findings *findings)
 {
-	struct check c = {
+	return (struct check){
 		.m = m,
 		.source = { .pg = source, .subject = "source server" },
 		.target = { .pg = target, .subject = "target server" },
 		.arena = arena,
 		.findings = findings,
 	};
+}
+
+bool migration_compile(const struct migration *m, struct pg *source, struct pg *target,
+		       struct arena *arena, struct plan **out, struct findings *findings,
+		       struct err *e)
+{
+	struct check c = make_check(m, source, target, arena, findings);
 
 	*out = NULL;
 	return compile(&c, out, e);
+}
+
+bool migration_check(const struct migration *m, struct pg *source, struct pg *target,
+		     struct arena *arena, const struct check_options *options,
+		     struct findings *findings, struct err *e)
+{
+	struct check c = make_check(m, source, target, arena, findings);
+	struct plan *plan = NULL;
+
+	c.deep = options;
+	return compile(&c, &plan, e);
 }

@@ -22,4 +22,17 @@ bool migration_compile(const struct migration *m, struct pg *source, struct pg *
 		       struct arena *arena, struct plan **out, struct findings *findings,
 		       struct err *e);
 
+/* What `check` looks at beyond that, when the rest has passed: it takes time. */
+struct check_options {
+	int64_t data_ms; /* to try the flows on the data; 0: not at all */
+};
+
+/*
+ * The same without a plan, with the data, a slot by the decoder, and what goes on at the
+ * source right now. A temporary slot is all that is ever made, and it is dropped at once.
+ */
+bool migration_check(const struct migration *m, struct pg *source, struct pg *target,
+		     struct arena *arena, const struct check_options *options,
+		     struct findings *findings, struct err *e);
+
 #endif

@@ -35,6 +35,16 @@ const char *sql_select(struct arena *a, const struct flow *f);
 /* INSERT of one output alone, for the server to judge its type. */
 const char *sql_insert_one(struct arena *a, const struct flow *f, unsigned output);
 
+struct trial;
+
+/* One row: a count of values, then how many rows each test of the trial refuses. */
+void sql_trial(struct arena *a, const struct trial *t, struct statement *out);
+
+/* One row, over all of the source: groups of rows with equal values in these outputs, rows in
+ * them, the values of one group. */
+const char *sql_repeated(struct arena *a, const struct flow *f, unsigned n,
+			 const unsigned *outputs);
+
 /* sample and judge of a table with a chunk key. */
 void sql_chunk(struct arena *a, const char *migration, unsigned no, struct table_plan *table);
 
@@ -49,6 +59,12 @@ void sql_put_target_columns(struct buf *b, const struct flow *f);
 
 /* q."a", q."b" */
 void sql_put_outputs(struct buf *b, const struct flow *f);
+
+/* WITH old AS (the rows bound to arrays): the statement gets their parameters. */
+void sql_put_old(struct arena *a, const struct flow *f, struct buf *b, struct statement *out);
+
+/* FROM (the SELECT over the whole source table) q */
+void sql_put_rows(struct buf *b, const struct flow *f);
 
 /* OVERRIDING SYSTEM VALUE where an identity column wants it. */
 void sql_put_overriding(struct buf *b, const struct flow *f);

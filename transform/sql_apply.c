@@ -126,6 +126,14 @@ static void name_statement(struct arena *a, const struct flow *f, const char *wh
 	};
 }
 
+void sql_put_old(struct arena *a, const struct flow *f, struct buf *b, struct statement *out)
+{
+	struct binding bound = bind(a, f, f->query->reads, false);
+
+	put_old(b, &bound, "");
+	*out = (struct statement){ .nparams = bound.nparams, .params = bound.params };
+}
+
 /* --- parts --- */
 
 void sql_put_target_columns(struct buf *b, const struct flow *f)

@@ -43,6 +43,13 @@ static void put_cast_outputs(struct buf *b, const struct flow *f)
 	}
 }
 
+void sql_put_rows(struct buf *b, const struct flow *f)
+{
+	buf_puts(b, " FROM (WITH old AS (");
+	put_source(b, f);
+	buf_printf(b, "true) SELECT s.* FROM (\n%s\n) s) q", f->query->text);
+}
+
 static void put_insert_into(struct buf *b, const struct flow *f)
 {
 	buf_puts(b, "INSERT INTO ");

@@ -99,7 +99,7 @@ static bool keeps_apart(const struct catalog_column *from, const struct catalog_
 	       (strcmp(from->type, to->type) == 0 || strcmp(to->type, to->bare_type) == 0);
 }
 
-static bool key_holds(const struct flow *f, unsigned column)
+bool tables_key_holds(const struct flow *f, unsigned column)
 {
 	for (unsigned i = 0; i < f->def->key.count; i++) {
 		const struct query_output *o = &f->query->outputs[f->key[i]];
@@ -119,7 +119,7 @@ static bool every_key_holds(const struct flow *flows, unsigned nflows, uint32_t 
 {
 	for (unsigned i = 0; i < nflows; i++)
 		if (flows[i].from->oid == table && flows[i].def->key.count &&
-		    !key_holds(&flows[i], column))
+		    !tables_key_holds(&flows[i], column))
 			return false;
 	return true;
 }

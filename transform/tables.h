@@ -12,4 +12,7 @@ void tables_build(struct plan *plan, const struct flow *flows, unsigned nflows);
 /* The target's sequences behind the columns that flows write. */
 void sequences_build(struct plan *plan, const struct flow *flows, unsigned nflows);
 
+/* Do rows that differ in this column of from differ in the flow's key as well? */
+bool tables_key_holds(const struct flow *f, unsigned column);
+
 #endif
