@@ -35,7 +35,7 @@ struct event {
 
 struct decoder;
 
-/* What START_REPLICATION needs besides slot and LSN. */
+/* What the plugin is asked for. */
 struct decoder_options {
 	const char *const *publications; /* pgoutput */
 	unsigned npublications;
@@ -43,14 +43,14 @@ struct decoder_options {
 	unsigned ntables;              /* 0: every table but the ledger's */
 };
 
-struct buf;
+struct option_list;
 
 struct decoder_ops {
 	const char *plugin; /* the output plugin's name on the server, and in `decoder:` */
 	struct decoder *(*create)(void);
 	void (*destroy)(struct decoder *); /* NULL is fine */
-	/* Appends the parenthesised option list of START_REPLICATION, quoted. */
-	void (*options)(const struct decoder_options *, struct buf *);
+	/* Appends the plugin's options. */
+	void (*options)(const struct decoder_options *, struct option_list *);
 	bool (*decode)(struct decoder *, struct bytes msg, struct arena *, struct event *out,
 		       struct err *);
 };

@@ -40,7 +40,7 @@ static void pgoutput_destroy(struct decoder *d)
 	free(d);
 }
 
-static void pgoutput_options(const struct decoder_options *o, struct buf *out)
+static void pgoutput_options(const struct decoder_options *o, struct option_list *out)
 {
 	struct buf names = BUF_INIT;
 
@@ -48,11 +48,9 @@ static void pgoutput_options(const struct decoder_options *o, struct buf *out)
 		buf_puts(&names, i ? "," : "");
 		buf_ident(&names, o->publications[i]);
 	}
-	buf_putc(out, '(');
 	option_add(out, "proto_version", "1");
 	option_add(out, "publication_names", buf_str(&names));
 	option_add(out, "messages", "true");
-	buf_putc(out, ')');
 	buf_free(&names);
 }
 

@@ -1,6 +1,8 @@
 #include "cdc/receiver.h"
 
 #include "cdc/assemble.h"
+#include "cdc/backlog.h"
+#include "cdc/option.h"
 #include "cdc/position.h"
 #include "cdc/queue.h"
 #include "cdc/stream.h"
@@ -32,7 +34,10 @@ struct receiver {
 	lsn_t received;
 
 	/* the thread's own */
-	struct stream *stream;
+	struct arena arena;
+	struct stream_options stream; /* for when the backlog is read */
+	struct source *source;
+	lsn_t delivered; /* commit LSN of the last transaction */
 	struct assembler *assembler;
 	struct transaction *held; /* whole, but the queue is full */
 	lsn_t told_applied, told_received;
@@ -64,6 +69,15 @@ static bool push_held(struct receiver *r)
 	return true;
 }
 
+/* Commits come in order: one that does not is a repetition. The applier knows no such thing. */
+static bool is_repeated(struct receiver *r, const struct transaction *t)
+{
+	if (t->commit_lsn < r->delivered || (t->first && t->commit_lsn == r->delivered))
+		return true;
+	r->delivered = t->commit_lsn;
+	return false;
+}
+
 /* Known to the position before it can be confirmed. Nothing to do is nothing to wait for. */
 static void deliver(struct receiver *r, struct transaction *t, lsn_t wal_end)
 {
@@ -83,19 +97,23 @@ static void deliver(struct receiver *r, struct transaction *t, lsn_t wal_end)
 		r->held = t;
 }
 
-static bool on_data(struct receiver *r, const struct stream_frame *f, struct err *e)
+static bool on_data(struct receiver *r, const struct source_frame *f, struct err *e)
 {
 	struct transaction *t;
 
 	if (!assembler_feed(r->assembler, f->payload, &t, e))
 		return false;
+	if (t && is_repeated(r, t)) {
+		transaction_destroy(t);
+		t = NULL;
+	}
 	deliver(r, t, f->wal_end);
 	if (r->held)
 		push_held(r);
 	return true;
 }
 
-static void on_keepalive(struct receiver *r, const struct stream_frame *f)
+static void on_keepalive(struct receiver *r, const struct source_frame *f)
 {
 	pthread_mutex_lock(&r->lock);
 	r->received = f->wal_end > r->received ? f->wal_end : r->received;
@@ -104,25 +122,39 @@ static void on_keepalive(struct receiver *r, const struct stream_frame *f)
 	r->reply_wanted |= f->reply_wanted;
 }
 
+/* The backlog is read: the stream goes on from there. */
+static bool take_over(struct receiver *r, lsn_t at, struct err *e)
+{
+	source_close(r->source, GOODBYE_MS);
+	r->source = NULL;
+	r->stream.start = at > r->stream.start ? at : r->stream.start;
+	r->told_at = 0;
+	return stream_open(&r->stream, &r->source, e);
+}
+
 /* Everything that has been fetched, as far as the queue takes it. */
 static bool drain(struct receiver *r, struct err *e)
 {
-	struct stream_frame f;
+	struct source_frame f;
 
 	if (r->held && !push_held(r))
 		return true;
 	while (!r->held) {
-		switch (stream_read(r->stream, &f, e)) {
-		case STREAM_DATA:
+		switch (source_read(r->source, &f, e)) {
+		case SOURCE_DATA:
 			if (!on_data(r, &f, e))
 				return false;
 			break;
-		case STREAM_KEEPALIVE:
+		case SOURCE_KEEPALIVE:
 			on_keepalive(r, &f);
 			break;
-		case STREAM_DRY:
+		case SOURCE_OVER:
+			if (!take_over(r, f.wal_end, e))
+				return false;
+			break;
+		case SOURCE_DRY:
 			return true;
-		case STREAM_FAILED:
+		case SOURCE_FAILED:
 			return false;
 		}
 	}
@@ -157,7 +189,7 @@ static bool tell(struct receiver *r, struct standing now, struct err *e)
 	r->told_received = now.received;
 	r->told_at = clock_ms();
 	r->reply_wanted = false;
-	return stream_send_status(r->stream, now.received, now.applied, e);
+	return source_tell(r->source, now.received, now.applied, e);
 }
 
 static bool report(struct receiver *r, struct err *e)
@@ -166,7 +198,7 @@ static bool report(struct receiver *r, struct err *e)
 
 	if (clock_ms() >= report_due(r, now) && !tell(r, now, e))
 		return false;
-	return stream_flush(r->stream, &r->unsent, e);
+	return source_flush(r->source, &r->unsent, e);
 }
 
 /* A full queue leaves the socket alone; a confirmation is noticed within a second. */
@@ -174,7 +206,7 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 {
 	short events = (short)((r->held ? 0 : POLLIN) | (r->unsent ? POLLOUT : 0));
 	struct pollfd fds[] = {
-		{ .fd = events ? stream_socket(r->stream) : -1, .events = events },
+		{ .fd = events ? source_socket(r->source) : -1, .events = events },
 		{ .fd = r->wake, .events = POLLIN },
 	};
 	int64_t left = report_due(r, standing(r)) - clock_ms();
@@ -182,7 +214,7 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 
 	/* while the applier has work nobody waits for us: the walsender writes message by
 	 * message, and reading it so costs a switch of tasks for each */
-	if (queue_bytes(r->queue))
+	if (r->source->ops->by_message && queue_bytes(r->queue))
 		clock_sleep_ms(1);
 	left = left < 1 ? 1 : left > STATUS_MS ? STATUS_MS : left;
 	int64_t since = clock_us();
@@ -193,7 +225,7 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 		return true;
 	if (fds[1].revents && read(r->wake, &count, sizeof count) < 0)
 		return true;
-	return !fds[0].revents || stream_fill(r->stream, e);
+	return !fds[0].revents || source_fill(r->source, e);
 }
 
 static void *receive(void *arg)
@@ -208,30 +240,46 @@ static void *receive(void *arg)
 	return NULL;
 }
 
-static bool open_stream(struct receiver *r, const struct receiver_options *o, struct err *e)
+static const char *plugin_options(struct receiver *r, const struct receiver_options *o,
+				  enum option_form form)
 {
-	struct buf plugin_options = BUF_INIT;
+	struct option_list list = { .form = form };
 
-	o->ops->options(&o->decoder, &plugin_options);
-	struct stream_options s = { .conninfo = o->conninfo,
-				    .application = o->application,
-				    .slot = o->slot,
-				    .start = o->start_lsn,
-				    .plugin_options = buf_str(&plugin_options) };
-	bool ok = stream_open(&s, &r->stream, e);
-	buf_free(&plugin_options);
-	return ok;
+	o->ops->options(&o->decoder, &list);
+	const char *text = arena_strdup(&r->arena, buf_str(&list.text));
+	buf_free(&list.text);
+	return text;
+}
+
+/* The stream, or first the backlog that would keep it busy for long. */
+static bool open_source(struct receiver *r, const struct receiver_options *o, struct err *e)
+{
+	r->stream = (struct stream_options){
+		.conninfo = arena_strdup(&r->arena, o->conninfo),
+		.application = arena_strdup(&r->arena, o->application),
+		.slot = arena_strdup(&r->arena, o->slot),
+		.start = o->start_lsn,
+		.plugin_options = plugin_options(r, o, OPTION_REPLICATION),
+	};
+	struct backlog_options b = { .conninfo = o->conninfo,
+				     .application = o->application,
+				     .slot = o->slot,
+				     .applied = o->start_lsn,
+				     .plugin_options = plugin_options(r, o, OPTION_SQL) };
+	return backlog_open(&b, &r->source, e) &&
+	       (r->source || stream_open(&r->stream, &r->source, e));
 }
 
 static void destroy(struct receiver *r)
 {
-	stream_close(r->stream, GOODBYE_MS);
+	source_close(r->source, GOODBYE_MS);
 	transaction_destroy(r->held);
 	queue_destroy(r->queue);
 	assembler_destroy(r->assembler);
 	position_finish(&r->position);
 	pthread_mutex_destroy(&r->lock);
 	close(r->wake);
+	arena_finish(&r->arena);
 	free(r);
 }
 
@@ -245,7 +293,7 @@ bool receiver_start(const struct receiver_options *o, struct receiver **out, str
 	r->assembler = assembler_create(o->ops, o->part_bytes);
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	bool ok = r->wake >= 0 || err_set(e, ERR_RETRY, "no file descriptor left");
-	ok = ok && open_stream(r, o, e);
+	ok = ok && open_source(r, o, e);
 	if (ok && pthread_create(&r->thread, NULL, receive, r) != 0)
 		ok = err_set(e, ERR_RETRY, "no thread for the stream of slot %s", o->slot);
 	if (ok)
@@ -302,6 +350,7 @@ void receiver_stop(struct receiver *r)
 	atomic_store(&r->stopping, true);
 	wake(r);
 	pthread_join(r->thread, NULL);
-	tell(r, standing(r), &ignored);
+	if (r->source)
+		tell(r, standing(r), &ignored);
 	destroy(r);
 }

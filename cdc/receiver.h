@@ -1,8 +1,10 @@
 /*
- * cdc/receiver.h: a thread that turns a slot's stream into transactions.
+ * cdc/receiver.h: a thread that turns what a slot sends into transactions.
  *
- *   walsender -> COPY frames -> assembler -> queue -> receiver_next() -> the applier
- *   walsender <- standby status <- position <- receiver_confirm() <- after its COMMIT
+ *   source -> messages -> assembler -> queue -> receiver_next() -> the applier
+ *   source <- status <- position <- receiver_confirm() <- after its COMMIT
+ *
+ * A large backlog is read by SQL first (cdc/backlog.h); the stream takes over where that ends.
  *
  * The thread answers the server at all times: when the queue is full it stops reading
  * the stream but goes on sending its status every second.

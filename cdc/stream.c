@@ -12,6 +12,7 @@
 #include <time.h>
 
 struct stream {
+	struct source source;
 	struct pg *pg;
 	PGconn *conn; /* pg's */
 	char *frame;  /* libpq's */
@@ -24,7 +25,7 @@ static bool start(struct stream *s, const struct stream_options *o, struct err *
 
 	buf_puts(&sql, "START_REPLICATION SLOT ");
 	buf_ident(&sql, o->slot);
-	buf_printf(&sql, " LOGICAL %s %s", lsn_format(o->start, lsn), o->plugin_options);
+	buf_printf(&sql, " LOGICAL %s (%s)", lsn_format(o->start, lsn), o->plugin_options);
 	PGresult *res = PQexec(s->conn, buf_str(&sql));
 	bool ok = PQresultStatus(res) == PGRES_COPY_BOTH || pg_fail(s->pg, res, e);
 	if (ok && PQsetnonblocking(s->conn, 1) != 0)
@@ -34,35 +35,18 @@ static bool start(struct stream *s, const struct stream_options *o, struct err *
 	return ok;
 }
 
-bool stream_open(const struct stream_options *options, struct stream **out, struct err *e)
+static struct stream *stream_of(struct source *source)
 {
-	struct pg_options o = { .conninfo = options->conninfo,
-				.application = options->application,
-				.replication = true };
-	struct stream *s = xcalloc(1, sizeof *s);
-	bool ok = pg_open(&o, &s->pg, e);
-
-	if (ok) {
-		s->conn = pg_raw(s->pg);
-		ok = start(s, options, e);
-	}
-	if (ok) {
-		*out = s;
-	} else {
-		pg_close(s->pg);
-		free(s);
-		err_wrap(e, "stream of slot %s", options->slot);
-	}
-	return ok;
+	return (struct stream *)source;
 }
 
-int stream_socket(const struct stream *s)
+static int stream_socket(const struct source *source)
 {
-	return PQsocket(s->conn);
+	return PQsocket(((const struct stream *)source)->conn);
 }
 
 /* The COPY is over though nobody asked: an error follows, or the server shuts down. */
-static enum stream_result ended(struct stream *s, struct err *e)
+static enum source_result ended(struct stream *s, struct err *e)
 {
 	PGresult *res = PQgetResult(s->conn);
 
@@ -71,10 +55,10 @@ static enum stream_result ended(struct stream *s, struct err *e)
 	else
 		err_set(e, ERR_RETRY, "the server ended the stream");
 	PQclear(res);
-	return STREAM_FAILED;
+	return SOURCE_FAILED;
 }
 
-static enum stream_result parse(struct bytes frame, struct stream_frame *out, struct err *e)
+static enum source_result parse(struct bytes frame, struct source_frame *out, struct err *e)
 {
 	struct reader r = rd_init(frame);
 	uint8_t kind = rd_u8(&r);
@@ -82,40 +66,45 @@ static enum stream_result parse(struct bytes frame, struct stream_frame *out, st
 	if (kind == 'w') {
 		lsn_t from = rd_u64(&r), end = rd_u64(&r);
 		rd_u64(&r); /* the server's clock */
-		*out = (struct stream_frame){ .wal_end = from > end ? from : end };
+		*out = (struct source_frame){ .wal_end = from > end ? from : end };
 		out->payload = rd_take(&r, rd_left(&r));
 		if (rd_done(&r))
-			return STREAM_DATA;
+			return SOURCE_DATA;
 	} else if (kind == 'k') {
-		*out = (struct stream_frame){ .wal_end = rd_u64(&r) };
+		*out = (struct source_frame){ .wal_end = rd_u64(&r) };
 		rd_u64(&r); /* the server's clock */
 		out->reply_wanted = rd_u8(&r) != 0;
 		if (rd_done(&r))
-			return STREAM_KEEPALIVE;
+			return SOURCE_KEEPALIVE;
 	}
 	err_set(e, ERR_INPUT, "replication stream: malformed %zu-byte frame 0x%02x", frame.len,
 		kind);
-	return STREAM_FAILED;
+	return SOURCE_FAILED;
 }
 
-enum stream_result stream_read(struct stream *s, struct stream_frame *out, struct err *e)
+static enum source_result stream_read(struct source *source, struct source_frame *out,
+				      struct err *e)
 {
+	struct stream *s = stream_of(source);
+
 	PQfreemem(s->frame);
 	s->frame = NULL;
 	int len = PQgetCopyData(s->conn, &s->frame, 1);
 	if (len == 0)
-		return STREAM_DRY;
+		return SOURCE_DRY;
 	if (len == -1)
 		return ended(s, e);
 	if (len < 0) {
 		pg_fail(s->pg, NULL, e);
-		return STREAM_FAILED;
+		return SOURCE_FAILED;
 	}
 	return parse((struct bytes){ s->frame, (size_t)len }, out, e);
 }
 
-bool stream_fill(struct stream *s, struct err *e)
+static bool stream_fill(struct source *source, struct err *e)
 {
+	struct stream *s = stream_of(source);
+
 	return PQconsumeInput(s->conn) == 1 || pg_fail(s->pg, NULL, e);
 }
 
@@ -129,8 +118,9 @@ static int64_t wall_clock(void)
 	return ((int64_t)now.tv_sec - SECONDS_1970_TO_2000) * 1000000 + now.tv_nsec / 1000;
 }
 
-bool stream_send_status(struct stream *s, lsn_t received, lsn_t applied, struct err *e)
+static bool stream_tell(struct source *source, lsn_t received, lsn_t applied, struct err *e)
 {
+	struct stream *s = stream_of(source);
 	struct buf b = BUF_INIT;
 
 	buf_putc(&b, 'r');
@@ -144,8 +134,9 @@ bool stream_send_status(struct stream *s, lsn_t received, lsn_t applied, struct 
 	return ok;
 }
 
-bool stream_flush(struct stream *s, bool *unsent, struct err *e)
+static bool stream_flush(struct source *source, bool *unsent, struct err *e)
 {
+	struct stream *s = stream_of(source);
 	int result = PQflush(s->conn);
 
 	*unsent = result == 1;
@@ -183,12 +174,45 @@ static void say_goodbye(struct stream *s, int64_t end)
 			return;
 }
 
-void stream_close(struct stream *s, int timeout_ms)
+static void stream_close(struct source *source, int timeout_ms)
 {
-	if (!s)
-		return;
+	struct stream *s = stream_of(source);
+
 	say_goodbye(s, clock_ms() + timeout_ms);
 	PQfreemem(s->frame);
 	pg_close(s->pg);
 	free(s);
+}
+
+static const struct source_ops stream_ops = {
+	.by_message = true,
+	.socket = stream_socket,
+	.read = stream_read,
+	.fill = stream_fill,
+	.tell = stream_tell,
+	.flush = stream_flush,
+	.close = stream_close,
+};
+
+bool stream_open(const struct stream_options *options, struct source **out, struct err *e)
+{
+	struct pg_options o = { .conninfo = options->conninfo,
+				.application = options->application,
+				.replication = true };
+	struct stream *s = xcalloc(1, sizeof *s);
+	bool ok = pg_open(&o, &s->pg, e);
+
+	if (ok) {
+		s->conn = pg_raw(s->pg);
+		ok = start(s, options, e);
+	}
+	if (ok) {
+		s->source.ops = &stream_ops;
+		*out = &s->source;
+	} else {
+		pg_close(s->pg);
+		free(s);
+		err_wrap(e, "stream of slot %s", options->slot);
+	}
+	return ok;
 }

@@ -70,7 +70,7 @@ static void add_name(struct buf *b, const char *name)
 	}
 }
 
-static void wal2json_options(const struct decoder_options *o, struct buf *out)
+static void wal2json_options(const struct decoder_options *o, struct option_list *out)
 {
 	static const char *const fixed[][2] = {
 		{ "format-version", "2" },      { "include-xids", "1" },
@@ -87,14 +87,12 @@ static void wal2json_options(const struct decoder_options *o, struct buf *out)
 		buf_putc(&tables, '.');
 		add_name(&tables, o->tables[i].name);
 	}
-	buf_putc(out, '(');
 	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
 		option_add(out, fixed[i][0], fixed[i][1]);
 	if (o->ntables)
 		option_add(out, "add-tables", buf_str(&tables));
 	else /* our own progress would come back as a change to make progress of */
 		option_add(out, "filter-tables", "pgcrossfade.*");
-	buf_putc(out, ')');
 	buf_free(&tables);
 }
 

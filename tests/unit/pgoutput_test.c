@@ -1,6 +1,8 @@
 /* Messages of a PostgreSQL 15 server, some shortened, and what must not be taken. */
 #include "decoder_rows.h"
 
+#include "cdc/option.h"
+
 #define REL_T                                                                                      \
 	"52 0000403f 7075626c696300 7400 64 0004"                                                  \
 	"01 696400 00000017 ffffffff 00 6e6f746500 00000019 ffffffff"                              \
@@ -209,13 +211,17 @@ static void options(void **state)
 {
 	const char *const names[] = { "it's \"q\" \\" };
 	struct decoder_options o = { .publications = names, .npublications = 1 };
-	struct buf b = BUF_INIT;
+	struct option_list l = { OPTION_REPLICATION, BUF_INIT }, sql = { OPTION_SQL, BUF_INIT };
 
 	(void)state;
-	pgoutput_decoder.options(&o, &b);
-	assert_string_equal(buf_str(&b), "(\"proto_version\" '1', \"publication_names\" "
-					 "'\"it''s \"\"q\"\" \\\"', \"messages\" 'true')");
-	buf_free(&b);
+	pgoutput_decoder.options(&o, &l);
+	assert_string_equal(buf_str(&l.text), "\"proto_version\" '1', \"publication_names\" "
+					      "'\"it''s \"\"q\"\" \\\"', \"messages\" 'true'");
+	pgoutput_decoder.options(&o, &sql);
+	assert_string_equal(buf_str(&sql.text), "'proto_version', '1', 'publication_names', "
+						"'\"it''s \"\"q\"\" \\\"', 'messages', 'true'");
+	buf_free(&l.text);
+	buf_free(&sql.text);
 	assert_ptr_equal(decoder_find("pgoutput"), &pgoutput_decoder);
 	assert_ptr_equal(decoder_find("wal2json"), &wal2json_decoder);
 	assert_null(decoder_find("test_decoding"));

@@ -1,6 +1,8 @@
 /* Messages of wal2json 2.5 on PostgreSQL 15, some shortened, and what must not be taken. */
 #include "decoder_rows.h"
 
+#include "cdc/option.h"
+
 /* In rows ' stands for ", and ` for '. */
 #define HEAD(action)                                                                               \
 	"{'action':'" action "','xid':766,'timestamp':'2026-11-22 19:19:01.646089+00',"            \
@@ -291,17 +293,17 @@ static void options(void **state)
 						  { .schema = "Sch,e.ma",
 						    .name = "Ta ble*'\\q\303\251" } };
 	struct decoder_options o = { .tables = tables, .ntables = 2 };
-	struct buf b = BUF_INIT;
+	struct option_list l = { OPTION_REPLICATION, BUF_INIT };
 
 	(void)state;
-	wal2json_decoder.options(&o, &b);
+	wal2json_decoder.options(&o, &l);
 	assert_string_equal(
-	    buf_str(&b),
-	    "(\"format-version\" '2', \"include-xids\" '1', \"include-lsn\" '1', "
+	    buf_str(&l.text),
+	    "\"format-version\" '2', \"include-xids\" '1', \"include-lsn\" '1', "
 	    "\"include-timestamp\" '1', \"include-transaction\" '1', \"include-types\" '0', "
 	    "\"include-type-oids\" '1', \"include-pk\" '0', \"add-tables\" "
-	    "'public.t,Sch\\,e\\.ma.Ta\\ ble\\*\\''\\\\q\\\303\\\251')");
-	buf_free(&b);
+	    "'public.t,Sch\\,e\\.ma.Ta\\ ble\\*\\''\\\\q\\\303\\\251'");
+	buf_free(&l.text);
 	wal2json_decoder.destroy(NULL);
 }
 

@@ -1,0 +1,437 @@
+#include "cdc/backlog.h"
+
+#include "core/buf.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/reader.h"
+#include "pg/quote.h"
+#include "pg/raw.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* In bytes of WAL, but for the last two. */
+enum {
+	WORTH_IT = 16 << 20, /* less than that is streamed at once */
+	LEAVE_TO_STREAM = 1 << 20,
+	FIRST_STEP = 8 << 20,  /* so that there is something to apply soon */
+	LAST_STEP = 256 << 20, /* a step is at most that long */
+	STEP_GROWTH = 4,
+	ADVANCE_AFTER = 64 << 20,
+	RESULT_BYTES = 512 << 20, /* what a step should make at most */
+	READ_AGAIN = 4,           /* at most so many times what the step brings */
+};
+
+enum state {
+	ASKING,  /* the slot is advanced if it is time, and the positions asked for */
+	CALLING, /* the function runs */
+	READING, /* its rows come */
+	ENDING,  /* the COPY is over */
+};
+
+struct backlog {
+	struct source source;
+	struct arena arena;
+	struct pg *pg;
+	PGconn *conn; /* pg's */
+	enum state state;
+	const char *slot, *cursor, *plugin_options;
+	char *row;               /* libpq's */
+	bool header;             /* of the COPY, seen */
+	lsn_t at;                /* everything before it was handed on */
+	lsn_t applied, advanced; /* durable at the target; what the slot knows of it */
+	uint64_t step, limit;    /* the next one's length; at most */
+	uint64_t asked, made;    /* WAL and result of the step at hand */
+	struct standing {
+		lsn_t flushed;       /* there is no more than that */
+		lsn_t restart, next; /* of the cursor: reads from there, has given out that */
+	} now;                       /* as last asked */
+	uint64_t bytes;              /* drained so far */
+	int64_t began_ms;
+};
+
+static struct backlog *backlog_of(struct source *source)
+{
+	return (struct backlog *)source;
+}
+
+static bool send(struct backlog *b, struct buf *sql, enum state state, struct err *e)
+{
+	bool ok = PQsendQuery(b->conn, buf_str(sql)) == 1 || pg_fail(b->pg, NULL, e);
+
+	b->state = state;
+	buf_free(sql);
+	return ok;
+}
+
+/* The slot first, so that what is durable is not read again after a crash. */
+static bool ask(struct backlog *b, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	char lsn[LSN_TEXT];
+
+	b->now = (struct standing){ 0 };
+	if (b->applied >= b->advanced + ADVANCE_AFTER) {
+		lsn_format(b->applied, lsn);
+		buf_puts(&sql, "SELECT pg_replication_slot_advance(slot_name, ");
+		buf_literal(&sql, lsn);
+		buf_puts(&sql, ") FROM pg_replication_slots WHERE confirmed_flush_lsn < ");
+		buf_literal(&sql, lsn);
+		buf_puts(&sql, " AND slot_name = ");
+		buf_literal(&sql, b->slot);
+		buf_puts(&sql, "; ");
+		b->advanced = b->applied;
+	}
+	buf_puts(&sql, "SELECT pg_current_wal_flush_lsn(), restart_lsn, confirmed_flush_lsn "
+		       "FROM pg_replication_slots WHERE slot_name = ");
+	buf_literal(&sql, b->cursor);
+	return send(b, &sql, ASKING, e);
+}
+
+static bool call(struct backlog *b, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	char lsn[LSN_TEXT];
+
+	buf_puts(&sql, "COPY (SELECT data FROM pg_logical_slot_get_binary_changes(");
+	buf_literal(&sql, b->cursor);
+	buf_puts(&sql, ", ");
+	buf_literal(&sql, lsn_format(b->at + b->asked, lsn));
+	buf_printf(&sql, ", NULL, VARIADIC ARRAY[%s])) TO STDOUT (FORMAT binary)",
+		   b->plugin_options);
+	b->made = 0;
+	b->header = false;
+	return send(b, &sql, CALLING, e);
+}
+
+/* --- what the next step is --- */
+
+/* A result that is large for its WAL (long values compress well) makes for shorter steps. */
+static void adapt_step(struct backlog *b)
+{
+	if (b->made > RESULT_BYTES / 4 && b->asked) {
+		uint64_t fits = (uint64_t)((double)b->asked / (double)b->made * RESULT_BYTES);
+		b->limit = fits < FIRST_STEP ? FIRST_STEP : fits < LAST_STEP ? fits : LAST_STEP;
+	}
+	b->step = b->step * STEP_GROWTH < b->limit ? b->step * STEP_GROWTH : b->limit;
+}
+
+/* False: the stream is better at what is left. */
+static bool choose_step(struct backlog *b)
+{
+	const struct standing *now = &b->now;
+	uint64_t left = now->flushed > now->next ? now->flushed - now->next : 0;
+	uint64_t again = now->next > now->restart ? now->next - now->restart : 0;
+
+	if (b->step < again / READ_AGAIN)
+		b->step = again / READ_AGAIN < b->limit ? again / READ_AGAIN : b->limit;
+	b->asked = left < b->step ? left : b->step;
+	return left >= LEAVE_TO_STREAM && again <= READ_AGAIN * b->asked;
+}
+
+static enum source_result over(struct backlog *b, struct source_frame *out)
+{
+	char lsn[LSN_TEXT];
+
+	log_event(LOG_INFO, "drain.end", "lsn=%s bytes=%" PRIu64 " seconds=%.1f",
+		  lsn_format(b->at, lsn), b->bytes, (double)(clock_ms() - b->began_ms) / 1000);
+	*out = (struct source_frame){ .wal_end = b->at };
+	return SOURCE_OVER;
+}
+
+/* What the server refuses here it may still stream. */
+static enum source_result refused(struct backlog *b, const PGresult *res, struct source_frame *out,
+				  struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+
+	pg_fail(b->pg, res, e);
+	if (pg_lost(b->pg))
+		return SOURCE_FAILED;
+	log_event(LOG_WARN, "drain.refused", "reason=%s", log_quote(&scratch, e->text));
+	arena_finish(&scratch);
+	err_clear(e);
+	return over(b, out);
+}
+
+/* --- results --- */
+
+/* The next result, once it is there. False: not yet. NULL: that was the last. */
+static bool next_result(struct backlog *b, PGresult **res)
+{
+	if (PQisBusy(b->conn))
+		return false;
+	*res = PQgetResult(b->conn);
+	return true;
+}
+
+static void read_standing(const PGresult *res, struct standing *out)
+{
+	const struct pg_result *r = (const struct pg_result *)res;
+
+	*out = (struct standing){ pg_lsn(r, 0, 0), pg_lsn(r, 0, 1), pg_lsn(r, 0, 2) };
+}
+
+/* The positions, after which the next step is on its way or it is over. */
+static enum source_result decide(struct backlog *b, struct source_frame *out, struct err *e)
+{
+	b->bytes += b->at && b->now.next > b->at ? b->now.next - b->at : 0;
+	b->at = b->now.next;
+	adapt_step(b);
+	if (!choose_step(b))
+		return over(b, out);
+	if (!call(b, e))
+		return SOURCE_FAILED;
+	*out = (struct source_frame){ .wal_end = b->at };
+	return SOURCE_KEEPALIVE;
+}
+
+static enum source_result read_answer(struct backlog *b, struct source_frame *out, struct err *e)
+{
+	PGresult *res = NULL;
+
+	while (next_result(b, &res) && res) {
+		if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+			enum source_result result = refused(b, res, out, e);
+			PQclear(res);
+			return result;
+		}
+		if (PQnfields(res) == 3 && PQntuples(res) == 1)
+			read_standing(res, &b->now);
+		PQclear(res);
+	}
+	if (res || PQisBusy(b->conn))
+		return SOURCE_DRY;
+	if (!b->now.next) {
+		err_set(e, ERR_RETRY, "the cursor of slot %s is gone", b->slot);
+		return SOURCE_FAILED;
+	}
+	return decide(b, out, e);
+}
+
+static enum source_result read_call(struct backlog *b, struct source_frame *out, struct err *e)
+{
+	PGresult *res;
+
+	if (!next_result(b, &res))
+		return SOURCE_DRY;
+	enum source_result result = SOURCE_DRY;
+	if (PQresultStatus(res) == PGRES_COPY_OUT)
+		b->state = READING;
+	else
+		result = refused(b, res, out, e);
+	PQclear(res);
+	return result;
+}
+
+/* The COPY's header stands before its first row. */
+static void skip_header(struct backlog *b, struct reader *r)
+{
+	static const char signature[11] = "PGCOPY\n\377\r\n";
+	struct bytes start = rd_take(r, sizeof signature);
+
+	if (r->bad || memcmp(start.data, signature, sizeof signature) != 0)
+		r->bad = true;
+	rd_u32(r); /* flags */
+	rd_take(r, rd_u32(r));
+	b->header = true;
+}
+
+/* One row of one column, or the end of them. */
+static enum source_result parse(struct backlog *b, struct bytes row, struct source_frame *out,
+				struct err *e)
+{
+	struct reader r = rd_init(row);
+
+	*out = (struct source_frame){ 0 };
+	if (!b->header)
+		skip_header(b, &r);
+	uint16_t columns = rd_u16(&r);
+	if (columns == 1)
+		out->payload = rd_take(&r, rd_u32(&r));
+	else if (columns != UINT16_MAX)
+		r.bad = true;
+	if (!rd_done(&r)) {
+		err_set(e, ERR_INPUT, "backlog of slot %s: malformed %zu-byte row", b->slot,
+			row.len);
+		return SOURCE_FAILED;
+	}
+	b->made += out->payload.len;
+	return columns == 1 ? SOURCE_DATA : SOURCE_DRY;
+}
+
+static enum source_result read_row(struct backlog *b, struct source_frame *out, struct err *e)
+{
+	enum source_result result = SOURCE_DRY;
+
+	while (result == SOURCE_DRY) {
+		PQfreemem(b->row);
+		b->row = NULL;
+		int len = PQgetCopyData(b->conn, &b->row, 1);
+		if (len == 0)
+			return SOURCE_DRY;
+		if (len == -1) {
+			b->state = ENDING;
+			return SOURCE_DRY;
+		}
+		if (len < 0) {
+			pg_fail(b->pg, NULL, e);
+			return SOURCE_FAILED;
+		}
+		result = parse(b, (struct bytes){ b->row, (size_t)len }, out, e);
+	}
+	return result;
+}
+
+/* Rows were handed on: an error here leaves nothing to go on from. */
+static enum source_result read_end(struct backlog *b, struct err *e)
+{
+	PGresult *res = NULL;
+
+	while (next_result(b, &res) && res) {
+		bool ok = PQresultStatus(res) == PGRES_COMMAND_OK || pg_fail(b->pg, res, e);
+		PQclear(res);
+		if (!ok)
+			return SOURCE_FAILED;
+	}
+	if (PQisBusy(b->conn))
+		return SOURCE_DRY;
+	return ask(b, e) ? SOURCE_DRY : SOURCE_FAILED;
+}
+
+static enum source_result backlog_read(struct source *source, struct source_frame *out,
+				       struct err *e)
+{
+	struct backlog *b = backlog_of(source);
+	enum state before;
+	enum source_result result;
+
+	do {
+		before = b->state;
+		switch (before) {
+		case ASKING:
+			return read_answer(b, out, e);
+		case CALLING:
+			result = read_call(b, out, e);
+			break;
+		case READING:
+			result = read_row(b, out, e);
+			break;
+		case ENDING:
+			result = read_end(b, e);
+			break;
+		}
+	} while (result == SOURCE_DRY && b->state != before);
+	return result;
+}
+
+static int backlog_socket(const struct source *source)
+{
+	return PQsocket(((const struct backlog *)source)->conn);
+}
+
+static bool backlog_fill(struct source *source, struct err *e)
+{
+	struct backlog *b = backlog_of(source);
+
+	return PQconsumeInput(b->conn) == 1 || pg_fail(b->pg, NULL, e);
+}
+
+/* The server hears of it between steps. */
+static bool backlog_tell(struct source *source, lsn_t received, lsn_t applied, struct err *e)
+{
+	(void)received, (void)e;
+	backlog_of(source)->applied = applied;
+	return true;
+}
+
+static bool backlog_flush(struct source *source, bool *unsent, struct err *e)
+{
+	(void)source, (void)e;
+	*unsent = false;
+	return true;
+}
+
+static void backlog_close(struct source *source, int timeout_ms)
+{
+	struct backlog *b = backlog_of(source);
+
+	(void)timeout_ms; /* the slot is not held */
+	PQfreemem(b->row);
+	if (b->conn && PQtransactionStatus(b->conn) == PQTRANS_ACTIVE)
+		pg_cancel(b->pg);
+	pg_close(b->pg);
+	arena_finish(&b->arena);
+	free(b);
+}
+
+static const struct source_ops backlog_ops = {
+	.socket = backlog_socket,
+	.read = backlog_read,
+	.fill = backlog_fill,
+	.tell = backlog_tell,
+	.flush = backlog_flush,
+	.close = backlog_close,
+};
+
+/* --- opening --- */
+
+static bool worth_it(struct backlog *b, lsn_t applied, bool *worth, struct err *e)
+{
+	char lsn[LSN_TEXT];
+	const char *params[] = { b->slot, lsn_format(applied, lsn) };
+	struct pg_result *r = NULL;
+	bool ok = pg_query(b->pg,
+			   "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), "
+			   "greatest(confirmed_flush_lsn, $2::pg_lsn)) "
+			   "FROM pg_replication_slots WHERE slot_name = $1 AND NOT active",
+			   2, params, &r, e);
+
+	*worth = ok && pg_rows(r) && pg_int(r, 0, 0) >= WORTH_IT;
+	pg_result_free(r);
+	return ok;
+}
+
+/* The name is this connection's own: a killed run's cursor may still be going away. */
+static bool make_cursor(struct backlog *b)
+{
+	struct arena scratch = ARENA_INIT;
+	struct err e = ERR_INIT;
+
+	b->cursor = arena_printf(&b->arena, "%.40s_d%d", b->slot, pg_backend_pid(b->pg));
+	const char *params[] = { b->slot, b->cursor };
+	bool made = pg_query(b->pg, "SELECT pg_copy_logical_replication_slot($1, $2, true)", 2,
+			     params, NULL, &e);
+	if (!made)
+		log_event(LOG_WARN, "drain.refused", "reason=%s", log_quote(&scratch, e.text));
+	arena_finish(&scratch);
+	return made;
+}
+
+bool backlog_open(const struct backlog_options *o, struct source **out, struct err *e)
+{
+	struct pg_options options = { .conninfo = o->conninfo, .application = o->application };
+	struct backlog *b = xcalloc(1, sizeof *b);
+	bool worth = false;
+
+	b->source.ops = &backlog_ops;
+	b->slot = arena_strdup(&b->arena, o->slot);
+	b->plugin_options = arena_strdup(&b->arena, o->plugin_options);
+	b->step = FIRST_STEP / STEP_GROWTH;
+	b->limit = LAST_STEP;
+	b->applied = b->advanced = o->applied;
+	b->began_ms = clock_ms();
+	bool ok = pg_open(&options, &b->pg, e) && worth_it(b, o->applied, &worth, e);
+	worth = worth && make_cursor(b);
+	if (ok && worth) {
+		b->conn = pg_raw(b->pg);
+		log_event(LOG_INFO, "drain.begin", "slot=%s", b->slot);
+		ok = pg_exec(b->pg, "SET work_mem = '64MB'", e) && ask(b, e);
+	}
+	if (ok && worth)
+		*out = &b->source;
+	else
+		backlog_close(&b->source, 0);
+	return ok || err_wrap(e, "backlog of slot %s", o->slot);
+}

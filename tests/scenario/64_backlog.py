@@ -1,0 +1,127 @@
+"""A large backlog is read by SQL before the stream takes over: the same rows come out.
+
+Built while no run is up: random changes under a transaction that was open before them, one of
+many rows in the middle. The run that drains it is killed and cut off meanwhile. The journal has
+no key at the target, so a transaction applied twice shows.
+"""
+from harness import values
+from harness.compare import must_equal
+from harness.drain import drain
+from harness.flow import Flow
+from harness.processes import Failed, until
+from harness.writers import Table
+
+OLD = """
+CREATE TABLE public.account (id int PRIMARY KEY, balance int, note text);
+CREATE TABLE public.journal (account int, delta int, note text);
+INSERT INTO public.account
+SELECT i, 0, repeat(md5(i::text), 4) FROM generate_series(1, 20000) i;
+"""
+
+NEW = """
+CREATE SCHEMA app;
+CREATE TABLE app.account (id bigint PRIMARY KEY, balance bigint, note text);
+CREATE TABLE app.journal (account bigint, delta bigint, note text);
+"""
+
+FLOWS = [
+    Flow("public.account", "app.account", key=("id",), select="""
+        SELECT id::bigint AS id, balance::bigint AS balance, note FROM old
+    """),
+    Flow("public.journal", "app.journal", insert_only=True, select="""
+        SELECT account::bigint AS account, delta::bigint AS delta, note FROM old
+    """),
+]
+
+TABLES = [
+    Table("public.account", {"id": values.up_to(30000)},
+          {"balance": values.integer, "note": values.maybe(values.text)}),
+    Table("public.journal", {"account": values.up_to(1000)},
+          {"delta": values.small, "note": values.text}, unique=False, changes=("insert",)),
+]
+
+SMALL = """
+DO $$ BEGIN
+  FOR i IN 1 .. %s LOOP
+    UPDATE public.account SET balance = i, note = repeat(md5(i::text), 40)
+     WHERE id = i * 7919 %% 20000 + 1;
+    INSERT INTO public.journal VALUES (i, 1, repeat('j', 1000));
+    COMMIT;
+  END LOOP;
+END $$
+"""
+
+DRAINING = """
+SELECT pid FROM pg_stat_activity
+WHERE application_name LIKE 'pgcrossfade%%' AND query LIKE 'COPY (SELECT data FROM%%' AND state = 'active'
+"""
+
+
+def build(s, writers):
+    """Some 40 MB of WAL; the open transaction is part of it, and ends last."""
+    with s.source.connect() as before:
+        with before.cursor() as cursor:
+            cursor.execute("INSERT INTO public.journal VALUES (0, 0, 'open before the backlog')")
+            writers.more(50)
+            s.source.run(SMALL % 4000)
+            s.source.run("INSERT INTO public.account SELECT i, i, repeat(md5(i::text), 4)"
+                         " FROM generate_series(100001, 130000) i")
+            s.source.run(SMALL % 4000)
+            s.source.run("UPDATE public.account SET id = id + 100000 WHERE id BETWEEN 100001 AND 110000"
+                         " AND id % 5 = 0")
+            s.source.run("INSERT INTO public.journal SELECT i, 2, repeat('k', 300)"
+                         " FROM generate_series(1, 20000) i")
+            writers.more(50)
+            cursor.execute("INSERT INTO public.journal VALUES (0, 1, 'and closed behind it')")
+        before.commit()
+    before.close()
+
+
+def behind(s, migration):
+    return s.source.value("SELECT pg_current_wal_flush_lsn() - confirmed_flush_lsn"
+                          " FROM pg_replication_slots WHERE slot_name = %s", [migration.slot])
+
+
+def in_drain(s, migration):
+    """Starts a run; the backend that reads the backlog for it."""
+    migration.start()
+    return until(lambda: s.source.rows(DRAINING), "the backlog is read", every=0.002,
+                 alive=migration.must_run)[0][0]
+
+
+def applied(s):
+    return s.target.value("SELECT changes FROM pgcrossfade.progress")
+
+
+def scenario(s):
+    s.source.run(OLD)
+    s.target.run(NEW)
+    migration = s.migration(FLOWS)
+    migration.start()
+    migration.wait_for("lag-zero")
+    migration.terminate()
+    with s.writers(TABLES, count=2) as writers:
+        build(s, writers)
+        print(f"backlog: {float(behind(s, migration)) / 1e6:.0f} MB of WAL")
+
+        in_drain(s, migration)
+        migration.kill9()
+
+        s.source.run("SELECT pg_terminate_backend(%s)", [in_drain(s, migration)])
+        before = applied(s)
+        until(lambda: applied(s) > before, "the drain goes on", alive=migration.must_run)
+        migration.kill9()
+
+        print(f"left: {float(behind(s, migration)) / 1e6:.0f} MB, {applied(s)} changes applied")
+        migration.start()
+        writers.more(100)
+        migration.wait_for("lag-zero")
+        writers.more(100)
+        writers.stop()
+    drain(migration)
+    must_equal(migration)
+    if "drain.refused" in migration.log_text():
+        raise Failed("the server refused the drain")
+    left = s.source.rows("SELECT slot_name FROM pg_replication_slots")
+    if left != [(migration.slot,)]:
+        raise Failed(f"slots left: {left}")
