@@ -25,7 +25,7 @@ enum {
 struct receiver {
 	struct queue *queue;
 	int wake; /* eventfd: there is room in the queue, or the end has come */
-	atomic_bool stopping, full;
+	atomic_bool stopping, full, drains;
 	_Atomic int64_t starved_us;
 	pthread_t thread;
 
@@ -129,7 +129,10 @@ static bool take_over(struct receiver *r, lsn_t at, struct err *e)
 	r->source = NULL;
 	r->stream.start = at > r->stream.start ? at : r->stream.start;
 	r->told_at = 0;
-	return stream_open(&r->stream, &r->source, e);
+	if (!stream_open(&r->stream, &r->source, e))
+		return false;
+	atomic_store(&r->drains, false);
+	return true;
 }
 
 /* Everything that has been fetched, as far as the queue takes it. */
@@ -266,8 +269,9 @@ static bool open_source(struct receiver *r, const struct receiver_options *o, st
 				     .slot = o->slot,
 				     .applied = o->start_lsn,
 				     .plugin_options = plugin_options(r, o, OPTION_SQL) };
-	return backlog_open(&b, &r->source, e) &&
-	       (r->source || stream_open(&r->stream, &r->source, e));
+	bool ok = backlog_open(&b, &r->source, e);
+	atomic_store(&r->drains, ok && r->source);
+	return ok && (r->source || stream_open(&r->stream, &r->source, e));
 }
 
 static void destroy(struct receiver *r)
@@ -339,6 +343,11 @@ void receiver_backlog(struct receiver *r, struct receiver_backlog *out)
 	out->received = r->received;
 	out->oldest_commit_time = position_oldest(&r->position);
 	pthread_mutex_unlock(&r->lock);
+}
+
+bool receiver_drains(const struct receiver *r)
+{
+	return atomic_load(&r->drains);
 }
 
 void receiver_stop(struct receiver *r)

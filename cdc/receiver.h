@@ -58,6 +58,9 @@ void receiver_confirm(struct receiver *r, lsn_t end_lsn);
  */
 lsn_t receiver_position(struct receiver *r);
 
+/* No stream runs yet: a backlog is read, and the slot itself is idle. */
+bool receiver_drains(const struct receiver *r);
+
 void receiver_backlog(struct receiver *r, struct receiver_backlog *out);
 
 /* Tells the server the position and ends the stream, within a second. NULL is fine. */

@@ -136,14 +136,16 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 /* A connection can end without our end of it hearing so; the slot's end of it did. */
 bool pipeline_check(struct pipeline *p, struct err *e)
 {
+	bool drains = receiver_drains(p->receiver); /* asked first: then the slot is idle */
 	bool active;
 
 	if (!check_slot(p->session, &active, e))
 		return false;
-	return active || err_set(e, ERR_RETRY,
-				 "the source has given up the stream of slot %s, and the "
-				 "connection did not tell",
-				 p->session->slot);
+	return active || drains ||
+	       err_set(e, ERR_RETRY,
+		       "the source has given up the stream of slot %s, and the "
+		       "connection did not tell",
+		       p->session->slot);
 }
 
 void pipeline_close(struct pipeline *p)
