@@ -9,7 +9,7 @@ from .compare import must_equal
 from .drain import drain
 from .migration import Migration
 from .processes import Failed
-from .writers import Writers
+from .writers import LIFETIME, Writers
 
 
 class Scenario:
@@ -62,14 +62,15 @@ class Scenario:
         return made
 
     def writers(self, tables, database=None, **options):
+        options.setdefault("lifetime", LIFETIME * min(self.rounds, 30))
         return Writers(database or self.source, tables, self.rng.randrange(10**6), **options)
 
-    def follow(self, migration, tables, during_copy=50, during_stream=300):
+    def follow(self, migration, tables, during_copy=50, during_stream=300, seconds=60):
         """The main procedure: copy and stream under random writers, drain, compare."""
         with self.writers(tables) as writers:
             writers.more(during_copy)
             migration.start()
-            migration.wait_for("stream")
+            migration.wait_for("stream", seconds)
             writers.more(during_stream)
             writers.stop()
         drain(migration)

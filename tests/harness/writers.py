@@ -15,7 +15,7 @@ from .processes import Failed, until
 
 TOGETHER = 0.02  # seconds an interleaved transaction stays open
 QUIET = "-c log_min_messages=panic"  # refused changes are no news
-LIFETIME = 120   # no writer outlives this, whatever the scenario does
+LIFETIME = 120   # seconds; no writer outlives this, whatever the scenario does
 
 
 class Table:
@@ -85,10 +85,11 @@ class Table:
 class Writer(threading.Thread):
     """comes_back: a lost connection is no news, it opens another."""
 
-    def __init__(self, database, tables, seed, rate, stopping, comes_back=False):
+    def __init__(self, database, tables, seed, rate, stopping, comes_back=False,
+                 lifetime=LIFETIME):
         super().__init__(name=f"writer-{seed}", daemon=True)
         self.database, self.tables = database, tables
-        self.comes_back = comes_back
+        self.comes_back, self.lifetime = comes_back, lifetime
         self.rng = random.Random(seed)
         self.pause = 1 / rate
         self.stopping = stopping
@@ -97,7 +98,7 @@ class Writer(threading.Thread):
         self.broken = None  # an error nobody expected
 
     def run(self):
-        deadline = time.monotonic() + LIFETIME
+        deadline = time.monotonic() + self.lifetime
         try:
             while not self._session(deadline):
                 self.stopping.wait(0.05)

@@ -1,25 +1,9 @@
 """Databases and roles whose settings change how values are written: none reaches the data."""
-from harness import values
+from harness import settings, types, values
+from harness.compare import must_equal
+from harness.drain import drain
 from harness.flow import Flow
 from harness.writers import Table
-
-SETTINGS = {
-    "datestyle": "'German, DMY'", "timezone": "'Asia/Kathmandu'", "bytea_output": "'escape'",
-    "intervalstyle": "'sql_standard'", "extra_float_digits": "-3", "search_path": "'trap'",
-    "standard_conforming_strings": "off", "default_transaction_read_only": "off",
-    "backslash_quote": "on", "statement_timeout": "0", "lc_monetary": "'C'",
-    "default_transaction_isolation": "'repeatable read'", "row_security": "on",
-    "xmlbinary": "'hex'", "array_nulls": "off", "transform_null_equals": "on",
-}
-
-OTHER_SETTINGS = {**SETTINGS, "datestyle": "'SQL, MDY'", "timezone": "'America/Caracas'",
-                  "intervalstyle": "'iso_8601'"}
-
-# something in the way of names that are not qualified
-TRAP = """
-CREATE SCHEMA trap;
-CREATE FUNCTION trap.upper(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'trapped' $$;
-"""
 
 OLD = """
 CREATE TABLE public.moment (
@@ -51,17 +35,30 @@ MOMENT = Table(
      "label": values.maybe(values.text), "many": values.one_of(["x", None, "null"], [], None)})
 
 
-def hostile(database, settings):
-    database.run(TRAP)
-    for name, value in settings.items():
-        database.run(f"ALTER DATABASE {database.name} SET {name} = {value}")
-        database.run(f"ALTER ROLE postgres IN DATABASE {database.name} SET {name} = {value}")
-    database.forget()
+def every_type(s, source, target):
+    """Bit by bit, as in 30_every_type."""
+    chosen = types.types_for(s.decoder)
+    s.source.run(types.OWN_TYPES + types.create("public.wide", chosen))
+    s.target.run(types.OWN_TYPES + types.create("app.wide", chosen))
+    rows = types.fill(s.source, chosen, 1)
+    migration = s.migration([types.flow(chosen)], source=source, target=target, name="types")
+    migration.start()
+    migration.wait_for("lag-zero")
+    types.fill(s.source, chosen, 1001)
+    types.update_all(s.source, chosen, rows)
+    drain(migration)
+    must_equal(migration)
+    types.must_equal_binary(s.source, s.target, chosen)
+    migration.command("cutover")
 
 
 def scenario(s):
     s.source.run(OLD)
     s.target.run(NEW)
-    hostile(s.source, SETTINGS)
-    hostile(s.target, OTHER_SETTINGS)
-    s.follow(s.migration(FLOWS), [MOMENT])
+    source = settings.Tormented(s.source, settings.HOSTILE)
+    target = settings.Tormented(s.target, settings.OTHERS)
+    migration = s.migration(FLOWS, source=source, target=target)
+    s.follow(migration, [MOMENT])
+    migration.command("cutover")
+    must_equal(migration)
+    every_type(s, source, target)
