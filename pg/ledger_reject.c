@@ -330,6 +330,18 @@ bool ledger_reject_after(struct pg *target, const struct plan *plan, int64_t id,
 	return ok || err_wrap(e, "read rejects");
 }
 
+bool ledger_reject_total(struct pg *target, const char *migration, unsigned *count, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(target,
+			       "SELECT count(*) FROM pgcrossfade.reject WHERE migration = $1", 1,
+			       &migration, &r, e);
+
+	*count = ok ? (unsigned)pg_int(r, 0, 0) : 0;
+	pg_result_free(r);
+	return ok || err_wrap(e, "count rejects");
+}
+
 /* --- for people --- */
 
 /* Of a table without key it is the row itself, which is nobody's to read in a log. */

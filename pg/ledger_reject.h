@@ -7,7 +7,7 @@
  *   key, row   jsonb, column to text; JSON's null is NULL, and a column that is absent
  *              was not sent (only where the target holds an older version with it)
  *   held       the source columns under which the target holds an older version of the
- *              row, or NULL when it holds none: what is refused changes nothing there
+ *              row, or NULL when it holds none
  *
  * Shape      rows are in plan order, a value for each column of the table.
  * Ownership  what is read lives in the arena given.
@@ -68,6 +68,8 @@ bool ledger_reject_after(struct pg *target, const struct plan *plan, int64_t id,
 /* The table and flow of that number; false: the plan has none. */
 bool reject_flow(const struct plan *plan, unsigned no, const struct table_plan **table,
 		 const struct flow_plan **flow);
+
+bool ledger_reject_total(struct pg *target, const char *migration, unsigned *count, struct err *e);
 
 /* --- for people, without the rows --- */
 

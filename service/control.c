@@ -128,10 +128,11 @@ static bool begin_retry(struct run *r, const struct request *q, struct answer *o
 	}
 	if (!rejected_check_names(r->session.plan, q->argument, e))
 		return false;
-	if (r->retrying.active) {
+	if (r->retrying.active && r->retrying.request) {
 		out->text = "rejects are being tried again already; ask again";
 		return true;
 	}
+	r->retried = r->retried && !r->retrying.active; /* the run's own comes after it */
 	r->retrying = (struct retrying){ .active = true, .request = q->id };
 	if (*q->argument)
 		r->retrying.pass.target = arena_strdup(&r->session.arena, q->argument);

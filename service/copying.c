@@ -1,6 +1,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "pg/ddl.h"
+#include "pg/ledger_reject.h"
 #include "service/steps.h"
 
 #include <inttypes.h>
@@ -55,7 +56,9 @@ static bool start_copier(struct run *r, struct err *e)
 				  .generation = &r->copying.generation,
 				  .tables = r->copying.tables };
 
-	return open_generation(r, e) && copier_start(&o, &r->copying.copier, e);
+	return open_generation(r, e) &&
+	       ledger_reject_total(r->session.target, r->migration->name, &o.rejected, e) &&
+	       copier_start(&o, &r->copying.copier, e);
 }
 
 static bool analyze_targets(struct run *r, struct err *e)

@@ -182,18 +182,30 @@ bool rejects_possible(const struct rejects *r)
 	return r->plan->rejects || r->count;
 }
 
+static bool has(const struct rejects *r, unsigned table, uint64_t hash)
+{
+	const struct node *n = *slot(r, hash);
+
+	while (n && (n->hash != hash || n->table != table))
+		n = n->next;
+	return n != NULL;
+}
+
 bool rejects_touched(const struct rejects *r, const struct table_plan *t, enum change_kind kind,
 		     const struct value *row)
 {
 	if (!rejects_of(r, t) || kind == CHANGE_INSERT)
 		return false;
-	if (!t->key_unique || kind == CHANGE_TRUNCATE)
+	if (kind == CHANGE_TRUNCATE)
 		return true;
-	uint64_t hash = values_hash(row, t->key, t->nkey);
-	const struct node *n = *slot(r, hash);
-	while (n && (n->hash != hash || n->table != number(r, t)))
-		n = n->next;
-	return n != NULL;
+	for (unsigned i = 0; i < t->nflows; i++) {
+		const struct flow_plan *f = &t->flows[i];
+		if (has(r, number(r, t), values_hash(row, f->identity, f->nidentity)))
+			return true;
+		if (t->key_unique)
+			break; /* all flows know the row by the same columns */
+	}
+	return false;
 }
 
 bool rejects_in(const struct rejects *r, struct bindings *bindings, const struct transaction *t,

@@ -90,13 +90,13 @@ static unsigned flow_index(const struct attempt *a, const struct flow_plan *flow
 	return (unsigned)(flow - a->table->flows);
 }
 
-static bool send_flows(struct attempt *a, int *failed, struct err *e)
+static bool send_flows(struct attempt *a, const struct flow_view *views, int *failed, struct err *e)
 {
 	struct pipe pipe;
 	struct err late = ERR_INIT;
 
 	a->steps.count = 0;
-	steps_add(&a->steps, a->x->plan->max_rank, a->table, a->change, a->views);
+	steps_add(&a->steps, a->x->plan->max_rank, a->table, a->change, views);
 	if (!pipe_begin(&pipe, a->x->pg, e))
 		return false;
 	bool sent = steps_send(&a->steps, 0, a->steps.count, &pipe, a->x->params, e);
@@ -144,10 +144,49 @@ static bool try_flows(struct attempt *a, struct err *e)
 
 	if (!pg_exec(a->x->pg, "SAVEPOINT single", e))
 		return false;
-	while (!send_flows(a, &failed, e))
+	while (!send_flows(a, a->views, &failed, e))
 		if (failed == PIPE_NONE || e->kind == ERR_RETRY || !refuse(a, (unsigned)failed, e))
 			return false;
 	return pg_exec(a->x->pg, "RELEASE SAVEPOINT single", e);
+}
+
+/* --- what becomes of the older version --- */
+
+/* Does the target keep the row under the name that it has now, or need what was not sent? */
+static bool holds(const struct flow_plan *flow, const struct op_row *row)
+{
+	if (!row->before || flow_reads_unchanged(flow, row->after))
+		return true;
+	return flow->keyed && flow_key_same(flow, row->before, row->after);
+}
+
+/*
+ * A row that has another key now must not stand in the way of the next one with its old key.
+ * If the target does not let go of it, it stays, and the reject says so.
+ */
+static bool let_go(struct attempt *a, unsigned flow, bool *held, struct err *e)
+{
+	const struct flow_view *v = &a->views[flow];
+	struct flow_view *views = arena_array(&a->arena, a->table->nflows, sizeof *views);
+	int failed;
+
+	*held = v->kind == CHANGE_UPDATE;
+	if (!*held || holds(&a->table->flows[flow], &v->row))
+		return true;
+	for (unsigned i = 0; i < a->table->nflows; i++)
+		views[i].skip = i != flow;
+	views[flow].kind = CHANGE_DELETE;
+	views[flow].row.before = v->row.before;
+	if (!pg_exec(a->x->pg, "SAVEPOINT single", e))
+		return false;
+	*held = !send_flows(a, views, &failed, e);
+	if (*held && e->kind != ERR_DATA)
+		return false;
+	err_clear(e);
+	return pg_exec(a->x->pg,
+		       *held ? "ROLLBACK TO SAVEPOINT single; RELEASE SAVEPOINT single"
+			     : "RELEASE SAVEPOINT single",
+		       e);
 }
 
 /* --- what is put aside now --- */
@@ -188,7 +227,11 @@ static bool put_aside(struct attempt *a, unsigned i, struct err *e)
 			    .sqlstate = a->parts[i].why.sqlstate,
 			    .error = a->parts[i].why.text };
 
-	if (v->kind == CHANGE_UPDATE)
+	bool held;
+
+	if (!let_go(a, i, &held, e))
+		return false;
+	if (held)
 		r.held = v->row.before ? v->row.before : v->row.after;
 	log_reject(a, flow, &r);
 	rejects_add(a->x->rejects, a->table, identity_hash(flow, r.row));

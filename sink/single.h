@@ -2,8 +2,9 @@
  * sink/single.h: one change by itself, where a row was or may be refused.
  *
  * A flow that refuses its part of the change is left out, and the row is put aside for it:
- * nothing of the change is done to that flow's target, where an older version stays if
- * there is one. The other flows of the table go on.
+ * an older version of the row stays at that flow's target, but goes where the row has
+ * another key by now, unless it holds values that were not sent. The other flows of the
+ * table go on.
  *
  * A change of a row that was put aside brings the whole row or puts it aside anew:
  *

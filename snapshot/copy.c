@@ -5,6 +5,7 @@
 #include "pg/copy.h"
 #include "pg/predicate.h"
 #include "pg/team.h"
+#include "snapshot/separate.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct copier {
 	struct team *team;
 	pthread_mutex_t lock; /* over the chunks' copied flags and: */
 	bool *claimed;        /* all chunks of all tables in a row */
+	atomic_uint rejected; /* rows put aside, in the ledger or on their way */
 };
 
 /* What a worker works with. */
@@ -110,11 +112,63 @@ static bool stream_flow(struct worker *w, const struct flow_plan *f, const struc
 	return ok;
 }
 
+static bool on_both(struct worker *w, const char *sql, struct err *e)
+{
+	return (!w->source || pg_exec(w->source, sql, e)) && pg_exec(w->target, sql, e);
+}
+
+static bool separate(struct worker *w, const struct flow_plan *f, const struct task *task,
+		     struct copy_count *count, struct err *e)
+{
+	struct copier *c = w->copier;
+	struct buf sql = BUF_INIT;
+
+	chunk_sql(f->stored_select, task, &sql);
+	struct separation s = { .source = w->source ? w->source : w->target,
+				.target = w->target,
+				.plan = c->options.plan,
+				.table = task->table,
+				.flow = f,
+				.select = sql.data,
+				.chunk = task->chunk->no,
+				.lg = c->options.generation->lg,
+				.stop = w->stop,
+				.rejected = &c->rejected };
+	bool ok = separate_rows(&s, count, e);
+	buf_free(&sql);
+	return ok;
+}
+
+static bool copy_rows(struct worker *w, const struct flow_plan *f, const struct task *task,
+		      struct copy_count *count, struct err *e)
+{
+	return f->insert_select[0] ? insert_flow(w, f, task, count, e)
+				   : stream_flow(w, f, task, count, e);
+}
+
+/* Either side may be the one that refuses a row. */
+static bool copy_with_rejects(struct worker *w, const struct flow_plan *f, const struct task *task,
+			      struct copy_count *count, struct err *e)
+{
+	struct copy_count before = *count;
+
+	if (!on_both(w, "SAVEPOINT flow", e))
+		return false;
+	if (copy_rows(w, f, task, count, e))
+		return on_both(w, "RELEASE SAVEPOINT flow", e);
+	if (e->kind != ERR_DATA || pg_lost(w->target) || (w->source && pg_lost(w->source)))
+		return false;
+	err_clear(e);
+	*count = before;
+	return on_both(w, "ROLLBACK TO SAVEPOINT flow; RELEASE SAVEPOINT flow", e) &&
+	       separate(w, f, task, count, e);
+}
+
 static bool copy_flow(struct worker *w, const struct flow_plan *f, const struct task *task,
 		      struct copy_count *count, struct err *e)
 {
-	bool ok = f->insert_select[0] ? insert_flow(w, f, task, count, e)
-				      : stream_flow(w, f, task, count, e);
+	bool ok = w->copier->options.plan->rejects ? copy_with_rejects(w, f, task, count, e)
+						   : copy_rows(w, f, task, count, e);
 
 	return ok || err_wrap(e, "copy chunk %u of %s into %s", task->chunk->no, task->table->label,
 			      f->target_name);
@@ -144,6 +198,8 @@ static bool copy_chunk(struct worker *w, const struct task *task, struct err *e)
 	bool ok = begin_chunk(w, e) && ledger_chunk_begin(w->target, migration, label,
 							  task->chunk->no, o->generation->lg, e);
 
+	/* what is looked at only at the commit cannot be laid to a row */
+	ok = ok && (!o->plan->rejects || pg_exec(w->target, "SET CONSTRAINTS ALL IMMEDIATE", e));
 	for (unsigned i = 0; ok && i < task->table->nflows; i++)
 		ok = copy_flow(w, &task->table->flows[i], task, &count, e);
 	ok = ok &&
@@ -208,6 +264,7 @@ bool copier_start(const struct copy_options *options, struct copier **out, struc
 	struct copier *c = xcalloc(1, sizeof *c);
 
 	c->options = *options;
+	atomic_init(&c->rejected, options->rejected);
 	pthread_mutex_init(&c->lock, NULL);
 	c->claimed = xcalloc(total_chunks(options->plan, options->tables), sizeof *c->claimed);
 	if (!team_start(options->jobs, work, c, &c->team, e)) {

@@ -22,6 +22,7 @@ struct copy_options {
 	unsigned jobs;
 	int64_t max_age_ms;
 	const struct generation *generation;
+	unsigned rejected;           /* rows put aside so far, as the ledger says */
 	struct table_chunks *tables; /* plan->ntables; copied chunks are marked as they commit */
 };
 

@@ -16,6 +16,8 @@
  *                             and ON UPDATE do nothing, because what they did at the
  *                             source comes as changes of its own
  *
+ * Where rows may be put aside, unique ones stay in place: they must refuse the row itself.
+ *
  * Errors     ERR_DATA: the data do not satisfy a constraint; ERR_CONFIG: not the owner.
  */
 #ifndef PGCROSSFADE_SNAPSHOT_DEFINITIONS_H

@@ -40,9 +40,9 @@ def stored_rows_are_present(migration, source, target, key, columns):
                          f" missing {missing}")
 
 
-def must_account(migration, source_key, target_key):
+def must_account(migration, source_key, target_key, flows=None):
     """Without the rejects' rows, and the older versions that they say are held, all is equal."""
-    for table, group in itertools.groupby(sorted(migration.flows, key=lambda f: f.target),
+    for table, group in itertools.groupby(sorted(flows or migration.flows, key=lambda f: f.target),
                                           key=lambda f: f.target):
         group = list(group)
         found = rejects(migration, table)
