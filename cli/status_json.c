@@ -71,6 +71,19 @@ static void put_run(struct json *j, const struct status *s)
 	json_known_number(j, "up_seconds", s->running && h ? h->up_seconds + h->age_seconds : -1);
 }
 
+static void put_rejects(struct json *j, const struct status *s)
+{
+	json_array(j, "rejects");
+	for (unsigned i = 0; i < s->nrejects; i++) {
+		json_object(j, NULL);
+		json_text(j, "source", s->rejects[i].source);
+		json_text(j, "target", s->rejects[i].target);
+		json_count(j, "rows", (int64_t)s->rejects[i].count);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
 /* What the ledger says. */
 static void put_ledger(struct json *j, const struct overview *v)
 {
@@ -84,6 +97,7 @@ static void put_ledger(struct json *j, const struct overview *v)
 	put_copy(j, v);
 	put_definitions(j, v);
 	put_stream(j, v);
+	put_rejects(j, s);
 	json_array(j, "requests");
 	for (unsigned i = 0; i < v->nrequests; i++) {
 		json_object(j, NULL);

@@ -73,6 +73,13 @@ static const char *explain(const char *bottleneck)
 	return "reader: this program takes its time";
 }
 
+static void print_rejects(const struct status *s)
+{
+	for (unsigned i = 0; i < s->nrejects; i++)
+		printf("%s %" PRIu64 " of %s -> %s put aside\n", i ? "          " : "rejects   ",
+		       s->rejects[i].count, s->rejects[i].source, s->rejects[i].target);
+}
+
 static void print_stream(const struct overview *v, struct arena *a)
 {
 	const struct status *s = v->status;
@@ -110,6 +117,7 @@ static void print_ledger(const struct overview *v, struct arena *a)
 	print_copy(v, a);
 	print_definitions(v);
 	print_stream(v, a);
+	print_rejects(v->status);
 	print_requests(v, a);
 	if (m->write_pause_us >= 0)
 		printf("pause      writes waited %.1f ms in the cutover\n",
@@ -197,6 +205,11 @@ static void line_ledger(const struct overview *v, struct arena *a)
 	if (v->definitions_left)
 		printf(" definitions_left=%u", v->definitions_left);
 	printf(" changes=%" PRIu64, s->changes_applied);
+	uint64_t rejects = 0;
+	for (unsigned i = 0; i < s->nrejects; i++)
+		rejects += s->rejects[i].count;
+	if (rejects)
+		printf(" rejects=%" PRIu64, rejects);
 	if (s->running && s->heartbeat)
 		printf(" changes_per_second=%.0f", s->heartbeat->change_rate);
 	if (v->nrequests)

@@ -130,7 +130,9 @@ bool status_load(struct pg *target, const char *migration, struct arena *a, stru
 	s->migration = m;
 	if (!status_running(target, migration, &s->running, e) ||
 	    !load_tables(target, migration, a, s, e) || !load_copy_time(target, migration, s, e) ||
-	    !load_copy_rate(target, migration, s, e) || !load_stream(target, migration, a, s, e))
+	    !load_copy_rate(target, migration, s, e) ||
+	    !ledger_reject_counts(target, migration, a, &s->rejects, &s->nrejects, e) ||
+	    !load_stream(target, migration, a, s, e))
 		return err_wrap(e, "read status");
 	*out = s;
 	return true;

@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "pg/heartbeat.h"
 #include "pg/ledger.h"
+#include "pg/ledger_reject.h"
 
 struct table_status {
 	const char *table;
@@ -25,6 +26,8 @@ struct status {
 	uint64_t rows_copied, bytes_copied, changes_applied, transactions_applied;
 	double chunk_rate, row_rate, byte_rate; /* of the copy, a second, lately; 0: unknown */
 	double copy_seconds;                    /* from the first chunk to the last one so far */
+	unsigned nrejects;                      /* flows that have rejects */
+	struct reject_count *rejects;
 	lsn_t applied; /* everything before it is durable at the target; 0: unknown */
 	const struct heartbeat *heartbeat; /* NULL: no run was ever up */
 };

@@ -27,12 +27,13 @@ static bool restore_definitions(struct run *r, struct err *e)
 
 	if (r->restored || state.open || state.position < state.consistent)
 		return true;
+	if (r->retrying.active)
+		return true;
 	if (!r->retried) { /* what was refused between two snapshots may go in now */
 		r->retried = true;
 		r->retrying = (struct retrying){ .active = true };
-	}
-	if (r->retrying.active)
 		return true;
+	}
 	if (!definitions_restore(r->migration->name, r->session.target, e))
 		return false;
 	r->restored = true;

@@ -159,7 +159,7 @@ void sql_stored(struct arena *a, const struct table_plan *table, struct flow_pla
 		buf_puts(&b, i ? ", " : "");
 		buf_ident(&b, table->columns[out->stored[i]].name);
 	}
-	buf_printf(&b, " FROM ONLY %s WHERE ", table->quoted);
+	buf_printf(&b, " FROM %s WHERE ", table->from);
 	out->stored_select[0] = sql_text(a, &b);
 	out->stored_select[1] = "";
 }

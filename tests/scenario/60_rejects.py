@@ -108,6 +108,10 @@ def superseded(s, migration):
                  "INSERT INTO public.person VALUES (1, 'bad', 'a', 1), (2, '2', 'b', 2); COMMIT")
     accounted(migration)
     expect_rejects(migration, 1, "after TRUNCATE")
+    told = migration.status()["rejects"]
+    if told != [{"source": "public.person", "target": "app.person", "rows": 1}]:
+        raise Failed(f"status says {told}")
+    must_say(migration.command("status"), "1 of public.person -> app.person put aside")
     must_say(migration.command("retry", "--list"), "public.person -> app.person", '"id": "1"', "1 reject")
 
 
