@@ -131,7 +131,7 @@ static bool check_flow(struct check *c, struct flow *f, struct err *e)
 	static bool (*const steps[])(struct check *, struct flow *, struct err *) = {
 		parse_select, check_tables, resolve_select, judge_select,
 		check_key,    check_writes, check_stream,   plan_flow,
-		prepare_flow, judge_rights, check_explain,
+		prepare_flow, judge_rights, check_explain,  check_target,
 	};
 	unsigned failures = c->findings->failures;
 
@@ -240,7 +240,7 @@ static struct plan *plan_create(const struct check *c)
 /* What only `check` asks, of a migration that could begin. */
 static bool check_deep(struct check *c, const struct flow *flows, struct err *e)
 {
-	if (!c->started && !check_decoder(c, e))
+	if (!c->started && (!check_decoder(c, e) || !check_load(c, e)))
 		return false;
 	return c->deep->data_ms == 0 || check_data(c, flows, c->deep->data_ms, e);
 }

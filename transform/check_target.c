@@ -1,0 +1,140 @@
+/* What stands in the new tables, and what the copy takes off them for a while. */
+#include "transform/check.h"
+
+#include "pg/conn.h"
+#include "pg/ddl.h"
+#include "pg/quote.h"
+
+#include <inttypes.h>
+
+static bool check_empty(struct check *c, const struct flow *f, struct err *e)
+{
+	bool empty;
+
+	if (c->started)
+		return true; /* it is being filled */
+	if (!ddl_is_empty(c->target.pg, arena_qualified(c->arena, f->to->schema, f->to->name),
+			  &empty, e))
+		return false;
+	if (!empty)
+		check_fail_at(c, f->subject, f->def->to_place,
+			      "target table %s.%s is not empty, and a migration starts with empty "
+			      "targets; empty it, or name another table",
+			      f->to->schema, f->to->name);
+	return true;
+}
+
+/* Counts by kind; then the tables outside the migration that refer to this one. */
+static const char definitions_sql[] =
+    "SELECT (SELECT count(*) FROM pg_index WHERE indrelid = $1::oid AND NOT indisunique"
+    "  AND NOT indisexclusion),"
+    " (SELECT count(*) FROM pg_index WHERE indrelid = $1::oid AND (indisunique OR"
+    "  indisexclusion)),"
+    " (SELECT count(*) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'f'),"
+    " (SELECT string_agg(DISTINCT format('%I.%I', n.nspname, p.relname), ', ') FROM pg_constraint c"
+    "  JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace n ON n.oid = p.relnamespace"
+    "  WHERE c.conrelid = $1::oid AND c.contype = 'f' AND NOT p.oid"
+    "   = ANY (SELECT to_regclass(t) FROM unnest($2::text[]) t))";
+
+static const char *target_array(struct check *c)
+{
+	const char **names = arena_array(c->arena, c->m->nflows, sizeof *names);
+	struct buf all = BUF_INIT;
+
+	for (unsigned i = 0; i < c->m->nflows; i++) {
+		const struct table_name *to = &c->m->flows[i].to;
+		names[i] = arena_qualified(c->arena, to->schema, to->name);
+	}
+	buf_text_array(&all, names, c->m->nflows);
+	return sql_text(c->arena, &all);
+}
+
+static bool check_definitions(struct check *c, const struct flow *f, struct err *e)
+{
+	const char *params[] = { arena_printf(c->arena, "%" PRIu32, f->to->oid), target_array(c) };
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(c->target.pg, definitions_sql, 2, params, &r, e);
+
+	if (ok && pg_int(r, 0, 0) + pg_int(r, 0, 1) + pg_int(r, 0, 2) && !c->started)
+		check_pass(c, f->subject,
+			   "put away for the copy and built again after it: %s indexes, %s unique "
+			   "ones, %s foreign keys",
+			   pg_text(r, 0, 0), pg_text(r, 0, 1), pg_text(r, 0, 2));
+	if (ok && pg_value(r, 0, 3))
+		check_warn(c, f->subject,
+			   "%s.%s refers to %s, which no flow fills; see that its rows are there "
+			   "before the stream is past the consistent point",
+			   f->to->schema, f->to->name, pg_text(r, 0, 3));
+	pg_result_free(r);
+	return ok;
+}
+
+/* --- what a row only points to --- */
+
+static bool has_large_objects(struct check *c, bool *any, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(c->source.pg, "SELECT EXISTS (SELECT FROM pg_largeobject_metadata)",
+			       0, NULL, &r, e);
+
+	*any = ok && pg_bool(r, 0, 0);
+	pg_result_free(r);
+	return ok;
+}
+
+static bool check_large_objects(struct check *c, const struct flow *f, struct err *e)
+{
+	enum { OID = 26 };
+	bool any;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++) {
+		const struct catalog_column *s = &f->from->columns[i];
+		if (!f->query->reads[i] || s->base_oid != OID)
+			continue;
+		if (!has_large_objects(c, &any, e))
+			return false;
+		if (any)
+			check_warn(
+			    c, f->subject,
+			    "column \"%s\" is of type %s and the database has large objects; "
+			    "if it refers to them, move their content yourself, only the "
+			    "number is copied",
+			    s->name, s->type);
+	}
+	return true;
+}
+
+/* --- functions that take a setting of the session --- */
+
+static bool takes_text_search_config(const struct query_name *n)
+{
+	static const struct {
+		const char *name;
+		unsigned nargs;
+	} list[] = {
+		{ "to_tsvector", 1 },      { "to_tsquery", 1 },           { "plainto_tsquery", 1 },
+		{ "phraseto_tsquery", 1 }, { "websearch_to_tsquery", 1 }, { "ts_headline", 2 },
+	};
+
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+		if (strcmp(n->name, list[i].name) == 0 && n->nargs == list[i].nargs)
+			return true;
+	return false;
+}
+
+static void check_text_search(struct check *c, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->query->functions.count; i++)
+		if (takes_text_search_config(&f->query->functions.names[i]))
+			check_warn(c, f->subject,
+				   "%s() without a configuration takes default_text_search_config "
+				   "of the database or role, which may change; name it, as in "
+				   "to_tsvector('english', ...)",
+				   f->query->functions.names[i].name);
+}
+
+bool check_target(struct check *c, struct flow *f, struct err *e)
+{
+	check_text_search(c, f);
+	return check_empty(c, f, e) && check_definitions(c, f, e) && check_large_objects(c, f, e);
+}
