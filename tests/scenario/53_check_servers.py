@@ -209,6 +209,7 @@ def other_starts(s, migration):
 
 # --- a pooler in between
 
+PGBOUNCER = "/usr/sbin/pgbouncer"
 BOUNCER = """
 [databases]
 {name} = host={directory} port=5432 dbname={name} user=postgres
@@ -231,7 +232,7 @@ def bouncer(s, database, mode):
     with open(ini, "w") as f:
         f.write(BOUNCER.format(name=database.name, directory=database.server.directory, own=own,
                                mode=mode))
-    process = processes.start(["/usr/sbin/pgbouncer", "-q", ini], as_server=True, cwd="/",
+    process = processes.start([PGBOUNCER, "-q", ini], as_server=True, cwd="/",
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: os.path.exists(os.path.join(own, ".s.PGSQL.6543")), "pgbouncer listens")
@@ -263,5 +264,8 @@ def scenario(s):
     tables_in_the_way(s, migration)
     switch_that_cannot_be(s)
     plugin_not_there(s)
-    through_pooler(s, s.migration(FLOWS, name="pooled"))
+    if os.access(PGBOUNCER, os.X_OK):
+        through_pooler(s, s.migration(FLOWS, name="pooled"))
+    else:  # script/setup does not install it: its package starts a service
+        print(f"{PGBOUNCER} is not there, so no pooler was tried", flush=True)
     other_starts(s, migration)
