@@ -1,4 +1,4 @@
-#include "cli/command.h"
+#include "cli/check.h"
 
 #include "service/session.h"
 
@@ -106,7 +106,18 @@ static void refused(struct report *r)
 	err_clear(&r->e);
 }
 
-int check_command(const struct migration *m, const struct arguments *a)
+/* The plan that next needs is compiled; all else there is to check is for check alone. */
+static void look(struct session *s, const struct check_options *options, check_next *next,
+		 struct report *r)
+{
+	bool ok = next ? session_compile(s, &r->findings, &r->e)
+		       : session_check(s, options, &r->findings, &r->e);
+
+	if (!ok && r->findings.failures)
+		err_clear(&r->e); /* it says only that there are failures */
+}
+
+int check_then(const struct migration *m, const struct arguments *a, check_next *next)
 {
 	struct arena arena = ARENA_INIT;
 	struct report r = { .migration = m,
@@ -115,13 +126,22 @@ int check_command(const struct migration *m, const struct arguments *a)
 			    .e = ERR_INIT };
 	struct check_options options = { a->no_data ? 0 : a->data_ms };
 	struct session s;
+	int code;
 
 	if (session_open(m, &s, &r.e))
-		session_check(&s, &options, &r.findings, &r.e);
+		look(&s, &options, next, &r);
 	else if (r.e.kind == ERR_CONFIG)
 		refused(&r);
-	int code = conclude(&r, a);
+	if (next && !r.findings.failures && r.e.kind == ERR_NONE)
+		code = next(&s, a);
+	else
+		code = conclude(&r, a);
 	session_close(&s);
 	arena_finish(&arena);
 	return code;
+}
+
+int check_command(const struct migration *m, const struct arguments *a)
+{
+	return check_then(m, a, NULL);
 }

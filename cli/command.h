@@ -75,6 +75,7 @@ extern const struct exit_def exit_defs[];
 
 int run_command(const struct migration *m, const struct arguments *a);
 int check_command(const struct migration *m, const struct arguments *a);
+int plan_command(const struct migration *m, const struct arguments *a);
 int status_command(const struct migration *m, const struct arguments *a);
 int wait_command(const struct migration *m, const struct arguments *a);
 int cutover_command(const struct migration *m, const struct arguments *a);

@@ -12,6 +12,12 @@ const struct command commands[] = {
 	  "slot with the decoder, drops it at once, and tries the flows on the rows that are there, "
 	  "without writing any.",
 	  ARG_JSON | ARG_NO_DATA | ARG_DATA_TIME, check_command },
+	{ "plan", "say what run and cutover would do, in order; changes nothing",
+	  "Steps with their locks and statements, flows with their SQL, tables with their chunks, "
+	  "indexes and constraints that are dropped and built again, sequences, and how long the copy "
+	  "will take at the speed of a chunk read now. Findings of check that fail are printed "
+	  "instead, with exit status 3.",
+	  ARG_JSON, plan_command },
 	{ "run", "do the work: copy, stream, cut over when asked; ends on SIGTERM",
 	  "The service. Stays in the foreground and logs to standard error, one event a line, until "
 	  "the migration is complete or aborted or a signal ends it. It can be stopped, killed and "
@@ -82,7 +88,7 @@ const struct exit_def exit_defs[] = {
 	  "wait that can no longer succeed" },
 	{ EXIT_USAGE, "command line, migration file or set-up refused; of run also when a check "
 		      "fails" },
-	{ EXIT_CHECK, "check found failures" },
+	{ EXIT_CHECK, "check or plan found failures" },
 	{ EXIT_CONFLICT, "the target refuses a row" },
 	{ EXIT_UNREACHABLE, "a server cannot be reached, or the time of --timeout ran out" },
 	{ 0, NULL },

@@ -94,6 +94,7 @@ struct flow_plan {
 	 * into the temporary table that stage_create makes and stage_insert reads).
 	 * In one database: insert_select up to and after the predicate's place.
 	 * The predicate is chunk_predicate()'s, pg/predicate.h. */
+	const char *copy_why; /* why the SELECT runs where it does while copying */
 	const char *copy_out[2], *copy_in;
 	const char *stage_create, *stage_insert; /* NULL: the SELECT runs at the source */
 	const char *insert_select[2];            /* NULL: two databases */

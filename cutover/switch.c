@@ -11,7 +11,7 @@
 
 /* --- the lock --- */
 
-static struct lock_tables old_tables(const struct plan *plan, struct arena *a)
+struct lock_tables switch_tables(const struct plan *plan, struct arena *a)
 {
 	const char **names = arena_array(a, plan->ntables, sizeof *names);
 	const char **from = arena_array(a, plan->ntables, sizeof *from);
@@ -129,7 +129,7 @@ static bool locked_part(const struct switcher *s, struct pg *lock, int64_t since
 bool switch_try(const struct switcher *s, int64_t *write_pause_us, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
-	struct lock_tables tables = old_tables(s->plan, &scratch);
+	struct lock_tables tables = switch_tables(s->plan, &scratch);
 	struct lock_times times = { s->migration->cutover.lock_timeout,
 				    s->migration->cutover.max_pause };
 	struct pg *lock = NULL;

@@ -19,6 +19,7 @@
 
 #include "core/plan.h"
 #include "pg/conn.h"
+#include "pg/lock.h"
 #include "transform/mapping.h"
 
 struct switcher {
@@ -32,6 +33,9 @@ struct switcher {
 	bool (*drain)(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e);
 	void *context;
 };
+
+/* What the lock is on. */
+struct lock_tables switch_tables(const struct plan *plan, struct arena *a);
 
 /* One try: lock to commit. *write_pause_us is set on success. */
 bool switch_try(const struct switcher *s, int64_t *write_pause_us, struct err *e);

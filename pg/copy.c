@@ -79,6 +79,21 @@ static bool finish_in(struct pg *to, struct copy_count *count, struct err *e)
 	return copy_result(to, count, e);
 }
 
+bool pg_copy_count(struct pg *from, const char *out_sql, struct copy_count *count, struct err *e)
+{
+	char *row;
+	int len;
+
+	*count = (struct copy_count){ 0, 0 };
+	if (!copy_start(from, out_sql, PGRES_COPY_OUT, e))
+		return false;
+	while ((len = PQgetCopyData(pg_raw(from), &row, 0)) > 0) {
+		count->bytes += (uint64_t)len;
+		PQfreemem(row);
+	}
+	return (len == -1 || pg_fail(from, NULL, e)) && copy_result(from, count, e);
+}
+
 bool pg_copy_rows(struct pg *from, const char *out_sql, struct pg *to, const char *in_sql,
 		  const atomic_bool *cancel, struct copy_count *count, struct err *e)
 {

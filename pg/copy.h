@@ -17,6 +17,9 @@ struct copy_count {
 	uint64_t rows, bytes;
 };
 
+/* Reads them, and throws them away. */
+bool pg_copy_count(struct pg *from, const char *out_sql, struct copy_count *count, struct err *e);
+
 bool pg_copy_rows(struct pg *from, const char *out_sql, struct pg *to, const char *in_sql,
 		  const atomic_bool *cancel, struct copy_count *count, struct err *e);
 

@@ -21,6 +21,16 @@ static void put_rename(struct buf *sql, const struct ddl_rename *r)
 	}
 }
 
+const char *ddl_rename_sql(const struct ddl_rename *r, struct arena *a)
+{
+	struct buf sql = BUF_INIT;
+
+	put_rename(&sql, r);
+	const char *text = arena_strdup(a, buf_str(&sql));
+	buf_free(&sql);
+	return text;
+}
+
 bool ddl_rename(struct pg *pg, const struct ddl_rename *r, struct err *e)
 {
 	struct buf sql = BUF_INIT;

@@ -4,6 +4,7 @@
 #ifndef PGCROSSFADE_PG_DDL_H
 #define PGCROSSFADE_PG_DDL_H
 
+#include "core/arena.h"
 #include "pg/conn.h"
 
 struct ddl_rename {
@@ -11,6 +12,7 @@ struct ddl_rename {
 	const char *to_schema, *to_name; /* then */
 };
 
+const char *ddl_rename_sql(const struct ddl_rename *r, struct arena *a); /* "": same name */
 bool ddl_rename(struct pg *pg, const struct ddl_rename *r, struct err *e);
 
 /* For new sessions of the role in this database. */

@@ -42,19 +42,34 @@ bool freeze_prepare(struct pg *source, const char *migration, struct err *e)
 	return ok || err_wrap(e, "prepare the freeze at the source");
 }
 
-static bool freeze_one(struct pg *source, const char *migration, const char *table, struct err *e)
+static void put_trigger(struct buf *sql, const char *migration, const char *table)
 {
-	struct buf sql = BUF_INIT;
-
-	buf_printf(&sql,
+	buf_printf(sql,
 		   "CREATE TRIGGER pgcrossfade_freeze "
 		   "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s "
 		   "FOR EACH STATEMENT EXECUTE FUNCTION ",
 		   table);
-	put_function(&sql, migration);
-	sql.data[--sql.len] = '\0'; /* the argument goes into the parentheses */
-	buf_literal(&sql, migration);
-	buf_printf(&sql, "); ALTER TABLE %s ENABLE ALWAYS TRIGGER pgcrossfade_freeze", table);
+	put_function(sql, migration);
+	sql->data[--sql->len] = '\0'; /* the argument goes into the parentheses */
+	buf_literal(sql, migration);
+	buf_printf(sql, "); ALTER TABLE %s ENABLE ALWAYS TRIGGER pgcrossfade_freeze", table);
+}
+
+const char *freeze_table_sql(const char *migration, const char *table, struct arena *a)
+{
+	struct buf sql = BUF_INIT;
+
+	put_trigger(&sql, migration, table);
+	const char *text = arena_strdup(a, sql.data);
+	buf_free(&sql);
+	return text;
+}
+
+static bool freeze_one(struct pg *source, const char *migration, const char *table, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+
+	put_trigger(&sql, migration, table);
 	bool ok = pg_exec(source, sql.data, e);
 	buf_free(&sql);
 	return ok || err_wrap(e, "freeze %s", table);

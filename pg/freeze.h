@@ -8,10 +8,14 @@
 #ifndef PGCROSSFADE_PG_FREEZE_H
 #define PGCROSSFADE_PG_FREEZE_H
 
+#include "core/arena.h"
 #include "pg/conn.h"
 
 /* What the switch will need, ahead of the lock. Can be entered again. */
 bool freeze_prepare(struct pg *source, const char *migration, struct err *e);
+
+/* The trigger that freeze_table makes, of one table. */
+const char *freeze_table_sql(const char *migration, const char *table, struct arena *a);
 
 /* Inside the locking transaction. table: quoted, qualified; with all its partitions. */
 bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e);

@@ -11,15 +11,30 @@ static void put_names(struct buf *sql, const struct lock_tables *tables)
 		buf_printf(sql, "%s%s", i ? ", " : "", tables->from[i]);
 }
 
+static void put_lock(struct buf *sql, const struct lock_tables *tables)
+{
+	buf_puts(sql, "LOCK TABLE ");
+	put_names(sql, tables);
+	buf_puts(sql, " IN SHARE ROW EXCLUSIVE MODE");
+}
+
+const char *lock_sql(const struct lock_tables *tables, struct arena *a)
+{
+	struct buf sql = BUF_INIT;
+
+	put_lock(&sql, tables);
+	const char *text = arena_strdup(a, sql.data);
+	buf_free(&sql);
+	return text;
+}
+
 bool lock_acquire(struct pg *pg, const struct lock_tables *tables, const struct lock_times *times,
 		  struct err *e)
 {
 	struct buf sql = BUF_INIT;
 
 	/* lock_timeout is for each table, statement_timeout for all of them */
-	buf_puts(&sql, "LOCK TABLE ");
-	put_names(&sql, tables);
-	buf_puts(&sql, " IN SHARE ROW EXCLUSIVE MODE");
+	put_lock(&sql, tables);
 	bool ok = pg_begin(pg, e) &&
 		  pg_execf(pg, e,
 			   "SET LOCAL lock_timeout = %" PRId64

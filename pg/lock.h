@@ -18,6 +18,9 @@ struct lock_times {
 	int64_t hold_ms;    /* the server ends the transaction that waits longer, whatever we do */
 };
 
+/* The LOCK TABLE of lock_acquire. */
+const char *lock_sql(const struct lock_tables *tables, struct arena *a);
+
 /*
  * Opens a transaction that holds SHARE ROW EXCLUSIVE on all of them, or leaves nothing.
  * ERR_RETRY: not in time.

@@ -35,6 +35,18 @@ static void set_sql(struct buf *sql, const struct publication *p, bool exists)
 	buf_free(&name);
 }
 
+const char *publication_sql(const struct publication *p, struct arena *a)
+{
+	struct buf sql = BUF_INIT;
+
+	if (p->ntables == 0)
+		return NULL;
+	set_sql(&sql, p, false);
+	const char *text = arena_strdup(a, sql.data);
+	buf_free(&sql);
+	return text;
+}
+
 bool publication_set(struct pg *source, const struct publication *p, struct err *e)
 {
 	struct buf sql = BUF_INIT;

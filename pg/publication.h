@@ -4,6 +4,7 @@
 #ifndef PGCROSSFADE_PG_PUBLICATION_H
 #define PGCROSSFADE_PG_PUBLICATION_H
 
+#include "core/arena.h"
 #include "pg/conn.h"
 
 struct publication {
@@ -12,6 +13,9 @@ struct publication {
 	unsigned ntables;
 	const char *const *tables; /* quoted, qualified */
 };
+
+/* CREATE PUBLICATION. NULL: there is nothing to publish. */
+const char *publication_sql(const struct publication *p, struct arena *a);
 
 /* Makes it, or makes an existing one say exactly this. No tables: dropped. */
 bool publication_set(struct pg *source, const struct publication *p, struct err *e);

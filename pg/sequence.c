@@ -5,13 +5,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* In order: literal of the sequence, old sequence's value or NULL, twice, the sequence,
- * headroom, its literal, the column twice, the table. */
-static const char advance_sql[] =
-    "SELECT setval(%s::regclass, CASE WHEN q.seqincrement > 0"
+/* In order: old sequence's value or NULL, twice, the sequence, headroom, its literal, the
+ * column twice, the table. */
+static const char next_sql[] =
+    "SELECT CASE WHEN q.seqincrement > 0"
     "   THEN least(q.seqmax, greatest(s.last_value, greatest(v.highest, %s) + q.step))"
-    "   ELSE greatest(q.seqmin, least(s.last_value, least(v.lowest, %s) + q.step)) END::bigint)"
-    "  FROM %s s,"
+    "   ELSE greatest(q.seqmin, least(s.last_value, least(v.lowest, %s) + q.step)) END::bigint"
+    "  AS next, s.last_value FROM %s s,"
     "       (SELECT *, seqincrement::numeric * %" PRIu64 " AS step FROM pg_sequence"
     "         WHERE seqrelid = %s::regclass) q,"
     "       (SELECT max(%s)::numeric AS highest, min(%s)::numeric AS lowest FROM %s) v";
@@ -33,17 +33,44 @@ static bool old_value(struct pg *source, const char *sequence, char out[32], str
 	return ok;
 }
 
+static bool put_next(struct pg *source, const struct sequence_plan *s, uint64_t headroom,
+		     const char *literal, struct buf *sql, struct err *e)
+{
+	char old[32];
+
+	if (!old_value(source, s->source_sequence, old, e))
+		return false;
+	buf_printf(sql, next_sql, old, old, s->target_sequence, headroom, literal, s->target_column,
+		   s->target_column, s->target_table);
+	return true;
+}
+
+bool sequence_next(struct pg *source, struct pg *target, const struct sequence_plan *s,
+		   uint64_t headroom, struct sequence_step *out, struct err *e)
+{
+	struct buf sql = BUF_INIT, literal = BUF_INIT;
+	struct pg_result *r = NULL;
+
+	buf_literal(&literal, s->target_sequence);
+	bool ok = put_next(source, s, headroom, literal.data, &sql, e) &&
+		  pg_query_row(target, sql.data, 0, NULL, &r, e);
+	if (ok)
+		*out = (struct sequence_step){ pg_int(r, 0, 1), pg_int(r, 0, 0) };
+	pg_result_free(r);
+	buf_free(&sql);
+	buf_free(&literal);
+	return ok || err_wrap(e, "look at sequence %s", s->target_sequence);
+}
+
 bool sequence_advance(struct pg *source, struct pg *target, const struct sequence_plan *s,
 		      uint64_t headroom, struct err *e)
 {
 	struct buf sql = BUF_INIT, literal = BUF_INIT;
-	char old[32];
-	bool ok = old_value(source, s->source_sequence, old, e);
 
 	buf_literal(&literal, s->target_sequence);
-	if (ok)
-		buf_printf(&sql, advance_sql, literal.data, old, old, s->target_sequence, headroom,
-			   literal.data, s->target_column, s->target_column, s->target_table);
+	buf_printf(&sql, "SELECT setval(%s::regclass, next) FROM (", literal.data);
+	bool ok = put_next(source, s, headroom, literal.data, &sql, e);
+	buf_puts(&sql, ") n");
 	ok = ok && pg_exec(target, sql.data, e);
 	buf_free(&sql);
 	buf_free(&literal);

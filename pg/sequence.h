@@ -7,6 +7,14 @@
 #include "core/plan.h"
 #include "pg/conn.h"
 
+struct sequence_step {
+	int64_t now, next;
+};
+
+/* What sequence_advance would do at this moment. */
+bool sequence_next(struct pg *source, struct pg *target, const struct sequence_plan *s,
+		   uint64_t headroom, struct sequence_step *out, struct err *e);
+
 /*
  * Sets the target's sequence to the furthest of itself, the column's values and the old
  * sequence, and headroom steps more, within its bounds. Never backwards; can be entered

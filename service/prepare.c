@@ -10,18 +10,11 @@
 
 /* --- publications --- */
 
-static bool publish(struct run *r, const char *name, bool insert_only, struct err *e)
+static bool publish(struct run *r, bool insert_only, struct err *e)
 {
-	const struct plan *plan = r->session.plan;
-	struct publication p = { .name = name,
-				 .publish = insert_only ? "insert, truncate"
-							: "insert, update, delete, truncate" };
-	const char **tables = arena_array(&r->session.arena, plan->ntables, sizeof *tables);
+	struct publication p;
 
-	for (unsigned i = 0; i < plan->ntables; i++)
-		if (plan->tables[i].insert_only == insert_only)
-			tables[p.ntables++] = plan->tables[i].quoted;
-	p.tables = tables;
+	session_publication(&r->session, insert_only, &p);
 	return publication_set(r->session.source, &p, e);
 }
 
@@ -71,10 +64,9 @@ enum outcome prepare_step(struct run *r, struct err *e)
 	struct session *s = &r->session;
 	struct ledger_migration *m;
 	bool ok = ledger_load(s->target, s->migration->name, &s->arena, &m, e) &&
-		  (m->slot_lsn || partitions_record(s, e)) &&
-		  publish(r, s->publication, false, e) &&
-		  publish(r, s->insert_publication, true, e) && ensure_slot(r, m, e) &&
-		  ensure_progress(r, m, e) && definitions_put_away(s->plan, s->target, e);
+		  (m->slot_lsn || partitions_record(s, e)) && publish(r, false, e) &&
+		  publish(r, true, e) && ensure_slot(r, m, e) && ensure_progress(r, m, e) &&
+		  definitions_put_away(s->plan, s->target, e);
 
 	return ok ? STEP_NEXT : STEP_FAILED;
 }

@@ -85,6 +85,19 @@ bool session_check(struct session *s, const struct check_options *options,
 	       err_wrap(e, "check");
 }
 
+void session_publication(struct session *s, bool insert_only, struct publication *out)
+{
+	const char **tables = arena_array(&s->arena, s->plan->ntables, sizeof *tables);
+
+	*out = (struct publication){ .name = insert_only ? s->insert_publication : s->publication,
+				     .publish = insert_only ? "insert, truncate"
+							    : "insert, update, delete, truncate",
+				     .tables = tables };
+	for (unsigned i = 0; i < s->plan->ntables; i++)
+		if (s->plan->tables[i].insert_only == insert_only)
+			tables[out->ntables++] = s->plan->tables[i].quoted;
+}
+
 /* The publications hold the tables by oid: what they were made for, also after a restart. */
 static void put_tables(const struct session *s, struct buf *sql)
 {

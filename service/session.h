@@ -9,6 +9,7 @@
 #include "core/plan.h"
 #include "pg/conn.h"
 #include "pg/ledger.h"
+#include "pg/publication.h"
 #include "transform/compile.h"
 #include "transform/mapping.h"
 
@@ -35,6 +36,9 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 /* Checks only, and all there is to check. */
 bool session_check(struct session *s, const struct check_options *options,
 		   struct findings *findings, struct err *e);
+
+/* What is published: of the tables that are followed by inserts only, or of the others. */
+void session_publication(struct session *s, bool insert_only, struct publication *out);
 
 /*
  * Are the old tables still those the publications were made for? A renamed one, or one that was

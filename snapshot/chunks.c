@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Pages read for each bound of a chunk: keeps chunk sizes within about a fifth. */
 enum { PAGES_A_BOUND = 40, PAGE_BYTES = 8192 };
@@ -10,6 +11,7 @@ struct table_size {
 	uint64_t bytes;   /* with TOAST */
 	uint64_t pages;   /* without */
 	uint64_t highest; /* pages of the largest partition; of a plain table, pages */
+	double rows;      /* estimated; negative: never analyzed */
 };
 
 static bool table_size(struct pg *source, const struct table_plan *t, struct table_size *out,
@@ -22,13 +24,16 @@ static bool table_size(struct pg *source, const struct table_plan *t, struct tab
 	snprintf(oid, sizeof oid, "%" PRIu32, t->oid);
 	bool ok = pg_query_row(
 	    source,
-	    "SELECT sum(pg_table_size(o)), sum(pg_relation_size(o)), max(pg_relation_size(o)) FROM "
-	    "(SELECT $1::oid AS o UNION SELECT relid FROM pg_partition_tree($1::oid)) t",
+	    "SELECT sum(pg_table_size(o)), sum(pg_relation_size(o)), max(pg_relation_size(o)), "
+	    "sum(reltuples) FILTER (WHERE relkind = 'r') FROM "
+	    "(SELECT $1::oid AS o UNION SELECT relid FROM pg_partition_tree($1::oid)) t "
+	    "JOIN pg_class c ON c.oid = o",
 	    1, params, &r, e);
 	if (ok)
 		*out = (struct table_size){ (uint64_t)pg_int(r, 0, 0),
 					    (uint64_t)pg_int(r, 0, 1) / PAGE_BYTES,
-					    (uint64_t)pg_int(r, 0, 2) / PAGE_BYTES };
+					    (uint64_t)pg_int(r, 0, 2) / PAGE_BYTES,
+					    strtod(pg_text(r, 0, 3), NULL) };
 	pg_result_free(r);
 	return ok;
 }
@@ -40,14 +45,8 @@ static unsigned chunk_count(const struct table_size *size, uint64_t chunk_bytes)
 	return n > 1000000 ? 1000000 : (unsigned)n;
 }
 
-/* bounds[i]: nbounds texts between chunk i and chunk i + 1 */
-struct cut {
-	unsigned nbounds, count;
-	const char ***bounds;
-};
-
 static bool cut_by_key(struct pg *source, const struct table_plan *t, const struct table_size *size,
-		       unsigned chunks, struct arena *a, struct cut *out, struct err *e)
+		       unsigned chunks, struct arena *a, struct table_cut *out, struct err *e)
 {
 	double percent = size->pages ? 100.0 * PAGES_A_BOUND * chunks / (double)size->pages : 100;
 	char share[32], count[16];
@@ -72,7 +71,7 @@ static bool cut_by_key(struct pg *source, const struct table_plan *t, const stru
 
 /* In a partitioned table a range of ctids is that range of each partition. */
 static void cut_by_ctid(const struct table_size *size, unsigned chunks, struct arena *a,
-			struct cut *out)
+			struct table_cut *out)
 {
 	out->nbounds = 1;
 	out->count = chunks - 1;
@@ -85,7 +84,7 @@ static void cut_by_ctid(const struct table_size *size, unsigned chunks, struct a
 }
 
 static bool write_cut(struct pg *target, const char *migration, const struct table_plan *t,
-		      const struct cut *cut, struct err *e)
+		      const struct table_cut *cut, struct err *e)
 {
 	bool ok = pg_begin(target, e);
 
@@ -102,22 +101,35 @@ static bool write_cut(struct pg *target, const char *migration, const struct tab
 	return ok;
 }
 
+bool chunks_cut(const struct table_plan *t, struct pg *source, uint64_t chunk_bytes,
+		struct arena *a, struct table_cut *out, struct err *e)
+{
+	struct table_size size;
+	bool ok = table_size(source, t, &size, e);
+
+	*out = (struct table_cut){ 0 };
+	if (ok && t->chunk.nkey)
+		ok = cut_by_key(source, t, &size, chunk_count(&size, chunk_bytes), a, out, e);
+	else if (ok)
+		cut_by_ctid(&size, chunk_count(&size, chunk_bytes), a, out);
+	if (ok) {
+		out->bytes = size.bytes;
+		out->rows = size.rows;
+	}
+	return ok || err_wrap(e, "cut %s into chunks", t->label);
+}
+
 static bool cut_table(const struct plan *plan, const struct table_plan *t, struct pg *source,
 		      struct pg *target, uint64_t chunk_bytes, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
-	struct table_size size;
-	struct cut cut = { 0 };
-	bool ok = table_size(source, t, &size, e);
+	struct table_cut cut;
+	bool ok = chunks_cut(t, source, chunk_bytes, &scratch, &cut, e) &&
+		  (write_cut(target, plan->migration, t, &cut, e) ||
+		   err_wrap(e, "cut %s into chunks", t->label));
 
-	if (ok && t->chunk.nkey)
-		ok = cut_by_key(source, t, &size, chunk_count(&size, chunk_bytes), &scratch, &cut,
-				e);
-	else if (ok)
-		cut_by_ctid(&size, chunk_count(&size, chunk_bytes), &scratch, &cut);
-	ok = ok && write_cut(target, plan->migration, t, &cut, e);
 	arena_finish(&scratch);
-	return ok || err_wrap(e, "cut %s into chunks", t->label);
+	return ok;
 }
 
 /* --- starting over --- */

@@ -20,6 +20,18 @@ struct table_chunks {
 	struct ledger_chunk *chunks;
 };
 
+/* How a table would be cut now. bounds[i]: nbounds texts between chunk i and chunk i + 1. */
+struct table_cut {
+	uint64_t bytes;          /* of the table with TOAST */
+	double rows;             /* as its last ANALYZE estimated; negative: never analyzed */
+	unsigned nbounds, count; /* count + 1 chunks */
+	const char ***bounds;
+};
+
+/* Decides, and writes nothing: chunks_load does the same and puts it into the ledger. */
+bool chunks_cut(const struct table_plan *t, struct pg *source, uint64_t chunk_bytes,
+		struct arena *a, struct table_cut *out, struct err *e);
+
 /*
  * The chunks of every table of the plan, cutting those that are not cut yet. A table
  * that must be copied in one generation and is not wholly copied starts over: its

@@ -193,6 +193,84 @@ bool definitions_put_away(const struct plan *plan, struct pg *target, struct err
 	return ok || err_wrap(e, "put the target's indexes and constraints away");
 }
 
+/* --- only looking --- */
+
+struct finder {
+	const struct plan *plan;
+	struct pg *target;
+	struct arena *arena;
+	struct definition *found;
+	unsigned count, room;
+};
+
+/* Two flows into one table find the same. */
+static bool is_found(const struct finder *f, const char *table, const char *name)
+{
+	for (unsigned i = 0; i < f->count; i++)
+		if (strcmp(f->found[i].table, table) == 0 && strcmp(f->found[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void take_found(struct finder *f, const struct pg_result *r, unsigned row)
+{
+	if (f->count == f->room) {
+		struct definition *more =
+		    arena_array(f->arena, f->room ? f->room * 2UL : 16, sizeof *more);
+		if (f->count)
+			memcpy(more, f->found, f->count * sizeof *more);
+		f->room = f->room ? f->room * 2 : 16;
+		f->found = more;
+	}
+	f->found[f->count++] =
+	    (struct definition){ .kind = arena_strdup(f->arena, pg_text(r, row, 0)),
+				 .table = arena_strdup(f->arena, pg_text(r, row, 1)),
+				 .name = arena_strdup(f->arena, pg_text(r, row, 2)),
+				 .create = arena_strdup(f->arena, pg_text(r, row, 3)),
+				 .drop = arena_strdup(f->arena, pg_text(r, row, 4)),
+				 .validate = pg_bool(r, row, 5) };
+}
+
+static bool find_in_flow(struct finder *f, const struct flow_plan *flow, bool foreign_keys,
+			 struct err *e)
+{
+	const char *params[] = { flow->target, flow->key_array };
+	struct pg_result *r = NULL;
+	bool ok = pg_query(f->target, foreign_keys ? foreign_keys_sql : indexes_sql,
+			   foreign_keys ? 1 : 2, params, &r, e);
+
+	for (unsigned i = 0; ok && i < pg_rows(r); i++)
+		if (!is_found(f, pg_text(r, i, 1), pg_text(r, i, 2)))
+			take_found(f, r, i);
+	pg_result_free(r);
+	return ok;
+}
+
+static bool find_all(struct finder *f, struct err *e)
+{
+	for (int turn = 0; turn < 2; turn++)
+		for (unsigned i = 0; i < f->plan->ntables; i++)
+			for (unsigned k = 0; k < f->plan->tables[i].nflows; k++)
+				if (!find_in_flow(f, &f->plan->tables[i].flows[k], turn == 0, e))
+					return false;
+	return true;
+}
+
+bool definitions_find(const struct plan *plan, struct pg *target, struct arena *a,
+		      struct definition **out, unsigned *count, struct err *e)
+{
+	struct finder f = { .plan = plan, .target = target, .arena = a };
+	bool ok = pg_begin(target, e) && pg_exec(target, "SET LOCAL search_path = pg_catalog", e) &&
+		  find_all(&f, e);
+
+	pg_rollback(target);
+	*out = f.found;
+	*count = f.count;
+	return ok || err_wrap(e, "look at the target's indexes and constraints");
+}
+
+/* --- bringing back --- */
+
 static bool restore_one(const char *migration, const struct ledger_definition *d, struct pg *target,
 			struct err *e)
 {

@@ -27,6 +27,19 @@
 #include "core/plan.h"
 #include "pg/conn.h"
 
+struct definition {
+	const char *kind; /* index, key, unique, foreign key */
+	const char *table, *name, *create, *drop;
+	bool validate; /* a foreign key that is made again NOT VALID, then validated */
+};
+
+/*
+ * What definitions_put_away would save and drop, in its order; reads only. What something
+ * outside the migration rests on is among it, and stays when it comes to that.
+ */
+bool definitions_find(const struct plan *plan, struct pg *target, struct arena *a,
+		      struct definition **out, unsigned *count, struct err *e);
+
 bool definitions_put_away(const struct plan *plan, struct pg *target, struct err *e);
 
 /* All that are still away, in the order in which they rest on each other. */

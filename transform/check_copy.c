@@ -17,20 +17,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool servers_agree(const struct check *c)
+/* Each sets copy_why when it says no. */
+static bool servers_agree(const struct check *c, struct flow *f)
 {
-	return c->one_database || (strcmp(c->source.encoding, c->target.encoding) == 0 &&
-				   strcmp(c->source.collation, c->target.collation) == 0);
+	if (c->one_database)
+		return true;
+	if (strcmp(c->source.encoding, c->target.encoding) != 0)
+		f->copy_why = "the two databases differ in encoding";
+	else if (strcmp(c->source.collation, c->target.collation) != 0)
+		f->copy_why = "the two databases differ in collation";
+	return !f->copy_why;
 }
 
-static bool builtin_columns(const struct flow *f)
+static bool builtin_columns(struct check *c, struct flow *f)
 {
 	for (unsigned i = 0; i < f->from->ncolumns; i++)
-		if (f->query->reads[i] && !f->from->columns[i].builtin)
+		if (f->query->reads[i] && !f->from->columns[i].builtin) {
+			f->copy_why = arena_printf(
+			    c->arena, "old column %s has type %s, which is not built in",
+			    f->from->columns[i].name, f->from->columns[i].type);
 			return false;
+		}
 	for (unsigned i = 0; i < f->query->noutputs; i++)
-		if (!flow_target(f, i)->builtin)
+		if (!flow_target(f, i)->builtin) {
+			f->copy_why = arena_printf(
+			    c->arena, "new column %s has type %s, which is not built in",
+			    flow_target(f, i)->name, flow_target(f, i)->type);
 			return false;
+		}
 	return true;
 }
 
@@ -64,6 +78,10 @@ static bool judge_types(struct check *c, struct flow *f, const struct pg_result 
 		casts[i] = strtoul(type, NULL, 10) != target;
 		if (casts[i] && !assignable(c, type, target, &f->at_source, e))
 			return false;
+		if (!f->at_source)
+			f->copy_why = arena_printf(
+			    c->arena, "the type of output %s becomes %s by no built-in assignment",
+			    f->query->outputs[i].name, flow_target(f, i)->type);
 	}
 	return true;
 }
@@ -114,16 +132,22 @@ static bool choose_place(struct check *c, struct flow *f, bool builtin, struct e
 	struct pg_result *types = NULL;
 	struct err refused = ERR_INIT;
 
-	f->at_source = builtin && servers_agree(c) && builtin_columns(f);
+	if (!builtin)
+		f->copy_why = "the SELECT names functions, types or tables that are not built in";
+	f->at_source = builtin && servers_agree(c, f) && builtin_columns(c, f);
 	if (!f->at_source)
 		return true;
+	f->copy_why = "the SELECT names built-in functions and types only, and both databases "
+		      "agree on encoding and collation";
 	bool ok = true;
 	if (pg_query_row(c->source.pg, sql_output_types(c->arena, f), 0, NULL, &types, &refused))
 		ok = judge_types(c, f, types, e);
 	else if (refused.kind == ERR_RETRY)
 		ok = err_set(e, ERR_RETRY, "%s", refused.text);
-	else
+	else {
 		f->at_source = false; /* the target's answer is the one that counts */
+		f->copy_why = arena_printf(c->arena, "the source refuses it: %s", refused.text);
+	}
 	pg_result_free(types);
 	return ok;
 }

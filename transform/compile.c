@@ -84,6 +84,9 @@ static bool plan_flow(struct check *c, struct flow *f, struct err *e)
 	p->nreads = list_reads(c->arena, f, f->query->reads, &p->reads);
 	p->nkey_reads = list_reads(c->arena, f, f->key_reads.column, &p->key_reads);
 	sql_apply(c->arena, f, p);
+	p->copy_why = c->one_database ? "old and new are in one database: INSERT ... SELECT, under "
+					"the snapshot"
+				      : f->copy_why;
 	sql_copy(c->arena, f, c->one_database, p);
 	return true;
 }

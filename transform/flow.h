@@ -23,6 +23,7 @@ struct flow {
 	const char *key_select;  /* the SELECT with the key's outputs only, no filter */
 	const char *row_select;  /* the same with the filter */
 	struct query_reads key_reads, row_reads;
+	const char *copy_why;   /* why the copy's SELECT runs where it does */
 	bool key_away;          /* the target's unique index comes back after the copy */
 	bool keeps;             /* reads a column that may arrive VALUE_UNCHANGED */
 	bool at_source;         /* the copy's SELECT may run at the source */
