@@ -61,7 +61,7 @@ bool pg_conninfo_check(const char *conninfo, bool *has_password, struct err *e)
 		return err_set(e, ERR_CONFIG, "not a libpq connection string or URI");
 	*has_password = false;
 	for (PQconninfoOption *o = options; o->keyword; o++)
-		if (strcmp(o->keyword, "password") == 0 && o->val && *o->val)
+		if (strcmp(o->dispchar, "*") == 0 && o->val && *o->val) /* sslpassword, too */
 			*has_password = true;
 	PQconninfoFree(options);
 	return true;

@@ -145,27 +145,49 @@ static const char *amount(struct check *c, const struct trial *t)
 			    t->rows, 100.0 * (double)t->blocks / (double)t->all_blocks);
 }
 
-static void report_trial(struct check *c, const struct flow *f, const struct trial *t)
+/* Up to `rejects` rows the run puts aside; that is worth a warning all the same. */
+static void report_refused(struct check *c, const struct flow *f, const struct trial *t,
+			   const char *text)
 {
-	unsigned failures = c->findings->failures;
+	uint64_t refused = 0;
 
 	for (unsigned i = 0; i < t->nerrors; i++)
-		check_fail_at(c, f->subject, f->def->select_lies.first,
-			      "the target refuses %" PRIu64 " of %" PRIu64
-			      " rows tried, the first is row %s of %s.%s: %s; correct the rows or "
-			      "the SELECT",
-			      t->errors[i].count, t->rows, t->errors[i].example, f->from->schema,
-			      f->from->name, t->errors[i].text);
+		refused += t->errors[i].count;
 	for (unsigned i = 0; i < t->ntests; i++)
-		if (t->tests[i].count)
-			check_fail_at(c, f->subject, f->def->select_lies.first,
-				      "%" PRIu64 " of %" PRIu64 " rows tried would bring %s.%s "
-				      "%s, the first comes from row %s; correct the rows, the "
-				      "SELECT or the table",
-				      t->tests[i].count, t->rows, f->to->schema, f->to->name,
-				      t->tests[i].what,
-				      t->tests[i].example ? t->tests[i].example : "?");
-	if (c->findings->failures == failures)
+		refused += t->tests[i].count;
+	if (refused <= c->m->rejects)
+		check_warn_at(c, f->subject, f->def->select_lies.first,
+			      "%s; the run puts such rows aside, for rejects is %" PRIu64, text,
+			      c->m->rejects);
+	else
+		check_fail_at(c, f->subject, f->def->select_lies.first,
+			      "%s; correct the rows, the SELECT or the table", text);
+}
+
+static void report_trial(struct check *c, const struct flow *f, const struct trial *t)
+{
+	bool refused = t->nerrors > 0;
+
+	for (unsigned i = 0; i < t->nerrors; i++)
+		report_refused(c, f, t,
+			       arena_printf(c->arena,
+					    "the target refuses %" PRIu64 " of %" PRIu64
+					    " rows tried, the first is row %s of %s.%s: %s",
+					    t->errors[i].count, t->rows, t->errors[i].example,
+					    f->from->schema, f->from->name, t->errors[i].text));
+	for (unsigned i = 0; i < t->ntests; i++) {
+		const struct trial_test *test = &t->tests[i];
+		refused |= test->count > 0;
+		if (test->count)
+			report_refused(c, f, t,
+				       arena_printf(c->arena,
+						    "%" PRIu64 " of %" PRIu64
+						    " rows tried would bring %s.%s %s, the first "
+						    "comes from row %s",
+						    test->count, t->rows, f->to->schema,
+						    f->to->name, test->what, test->example));
+	}
+	if (!refused)
 		check_pass(c, f->subject, "tried on the data: %s", amount(c, t));
 	else if (t->blocks < t->all_blocks)
 		check_warn(c, f->subject, "tried on the data: %s; more rows may be refused",
