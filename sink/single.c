@@ -90,6 +90,14 @@ static unsigned flow_index(const struct attempt *a, const struct flow_plan *flow
 	return (unsigned)(flow - a->table->flows);
 }
 
+/* What is looked at only at a commit, looked at now: nothing else is open in a retry. */
+static bool send_check(const struct attempt *a, struct pipe *pipe, struct err *e)
+{
+	return a->change || (pipe_send(pipe, "SET CONSTRAINTS ALL IMMEDIATE", e) &&
+			     pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e));
+}
+
+/* *failed: the step that was refused, the last one where it was the check after all. */
 static bool send_flows(struct attempt *a, const struct flow_view *views, int *failed, struct err *e)
 {
 	struct pipe pipe;
@@ -99,10 +107,13 @@ static bool send_flows(struct attempt *a, const struct flow_view *views, int *fa
 	steps_add(&a->steps, a->x->plan->max_rank, a->table, a->change, views);
 	if (!pipe_begin(&pipe, a->x->pg, e))
 		return false;
-	bool sent = steps_send(&a->steps, 0, a->steps.count, &pipe, a->x->params, e);
+	bool sent = steps_send(&a->steps, 0, a->steps.count, &pipe, a->x->params, e) &&
+		    send_check(a, &pipe, e);
 	bool ok = pipe_finish(&pipe, failed, NULL, sent ? e : &late) && sent;
-	if (!sent)
+	if (!sent || a->steps.count == 0)
 		*failed = PIPE_NONE;
+	else if (*failed >= (int)a->steps.count)
+		*failed = (int)a->steps.count - 1;
 	return ok;
 }
 
