@@ -11,7 +11,7 @@
 # Servers    "source" and "target", in $DIR, settings of server.conf; they listen on a Unix
 #            socket in $DIR only, and run as OS user postgres when the script runs as root.
 # Ends       everything is stopped and removed at exit, unless --dir names a place to keep.
-# Times      wall seconds. "cpu" is what both servers and the contender used; "others" is how
+# Times      wall seconds. CPU is that of the source, the target and the contender itself; "others" is how
 #            many cores the rest of the machine used meanwhile: a run with more than a few
 #            tenths there was disturbed, and is marked with "!" in what is printed.
 # Shell      bash, set -eu; commands in a contender that fail end the script.
@@ -111,7 +111,7 @@ fresh_database() { # fresh_database SERVER DATABASE [DDL]
 # Nothing of an earlier contender is left to be written out.
 settle() { sql source postgres -c CHECKPOINT; sql target postgres -c CHECKPOINT; }
 
-# until_true SERVER DATABASE QUERY SECONDS: asked every 5 ms inside the server. What does not
+# until_true SERVER DATABASE QUERY SECONDS: asked every 10 ms inside the server. What does not
 # exist yet is false.
 until_true() {
   sql "$1" "$2" <<SQL
@@ -119,7 +119,7 @@ DO \$wait\$
 DECLARE
   done bool;
 BEGIN
-  FOR i IN 1 .. $4 * 200 LOOP
+  FOR i IN 1 .. $4 * 100 LOOP
     BEGIN
       EXECUTE \$query\$$3\$query\$ INTO done;
     EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
@@ -127,7 +127,7 @@ BEGIN
     END;
     IF done THEN RETURN; END IF;
     COMMIT;
-    PERFORM pg_sleep(0.005);
+    PERFORM pg_sleep(0.01);
   END LOOP;
   RAISE 'not true within $4 s: %', \$query\$$3\$query\$;
 END
@@ -163,20 +163,21 @@ in_phase() {
 
 # --- measuring ---
 
-# CPU seconds so far: ours (this script, both servers, and all their children), all others'.
+# CPU seconds so far: the source's processes, the target's, this script's children, all others.
 # Summed over processes with the children they have waited for: exact, unlike /proc/stat's ticks.
 cpu_seconds() {
-  local postmasters
-  postmasters=$(head -qn 1 "$DIR/source/postmaster.pid" "$DIR/target/postmaster.pid" | tr '\n' ' ')
-  { cat /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v roots="$$ $postmasters" -v tick="$(getconf CLK_TCK)" '
-    BEGIN { n = split(roots, r, " "); for (i = 1; i <= n; i++) ours[r[i]] = 1 }
+  local source target
+  source=$(head -qn 1 "$DIR/source/postmaster.pid")
+  target=$(head -qn 1 "$DIR/target/postmaster.pid")
+  { cat /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v roots="$source $target $$" -v tick="$(getconf CLK_TCK)" '
+    BEGIN { n = split(roots, r, " "); for (i = 1; i <= n; i++) whose[r[i]] = i }
     { pid = $1; sub(/^.*\) /, ""); parent[pid] = $2; used[pid] = $12 + $13 + $14 + $15 }
     END {
       for (pid in used) {
-        for (up = pid; up > 1 && (up in parent) && !(up in ours); up = parent[up]) ;
-        if (up in ours) mine += used[pid]; else other += used[pid]
+        for (up = pid; up > 1 && (up in parent) && !(up in whose); up = parent[up]) ;
+        sum[(up in whose) ? whose[up] : 4] += used[pid]
       }
-      printf "%.2f %.2f\n", mine / tick, other / tick
+      printf "%.2f %.2f %.2f %.2f\n", sum[1] / tick, sum[2] / tick, sum[3] / tick, sum[4] / tick
     }'
 }
 
@@ -191,11 +192,13 @@ timed() {
   after=$(cpu_seconds)
   record "$name" "$amount" "$(awk "BEGIN { printf \"%.3f\", $end - $start }")" "$before $after"
 }
-record() { # record NAME AMOUNT SECONDS ["CPU OTHERS CPU OTHERS", before and after]
-  echo "$ROUND $1 $2 $3 ${4:-0 0 0 0}" |
-    awk '{ printf "%s,%s,%s,%.3f,%.2f,%.2f\n", $1, $2, $3, $4, $7 - $5, ($4 > 0) ? ($8 - $6) / $4 : 0 }' >>"$RESULTS"
-  tail -1 "$RESULTS" | awk -F, '{ printf "  round %s  %-32s %9.2f s %12.0f/s  cpu %6.1f s  others %.2f%s\n",
-    $1, $2, $4, ($4 > 0) ? $3 / $4 : 0, $5, $6, ($6 > 0.3) ? " !" : "" }' >&2
+# record NAME AMOUNT SECONDS [what cpu_seconds said before and after]
+# A row: round, name, amount, seconds, cpu of source, target, the contender itself, others' cores
+record() {
+  echo "$ROUND $1 $2 $3 ${4:-0 0 0 0 0 0 0 0}" |
+    awk '{ printf "%s,%s,%s,%.3f,%.2f,%.2f,%.2f,%.2f\n", $1, $2, $3, $4, $9 - $5, $10 - $6, $11 - $7, ($4 > 0) ? ($12 - $8) / $4 : 0 }' >>"$RESULTS"
+  tail -1 "$RESULTS" | awk -F, '{ printf "  round %s  %-24s %9.2f s %12.0f/s  cpu %.1f + %.1f + %.1f s  others %.2f%s\n",
+    $1, $2, $4, ($4 > 0) ? $3 / $4 : 0, $5, $6, $7, $8, ($8 > 0.3) ? " !" : "" }' >&2
 }
 
 # rounds CONTENDER...: run_CONTENDER of each, every second round in the opposite order
@@ -211,8 +214,8 @@ rounds() {
 }
 ROUND=1
 
-# report REFERENCE [PATTERN]: a line a contender (of those that match): median, range, rate,
-# and how many times the reference's speed that is.
+# report REFERENCE [PATTERN]: a line a contender (of those that match): median, range, rate, how
+# many times the reference's speed that is, and mean CPU seconds of source, target, contender.
 report() {
   awk -F, -v reference="$1" -v pattern="${2:-.}" '
     function median(name,   i, j, k, t) {
@@ -223,14 +226,16 @@ report() {
     }
     $2 ~ pattern || $2 == reference {
       if (!($2 in count)) order[++n] = $2
-      s[$2, ++count[$2]] = $4; amount[$2] = $3; cpu[$2] += $5; others[$2] += $6 }
+      s[$2, ++count[$2]] = $4; amount[$2] = $3; others[$2] += $8
+      for (i = 1; i <= 3; i++) cpu[$2, i] += $(i + 4) }
     END {
-      printf "%-32s %9s %9s %9s %5s %12s %7s %7s %7s\n", "name", "median s", "min s", "max s", "runs", "per second", "ratio", "cpu s", "others"
+      if (!n) exit
+      printf "%-24s %9s %9s %9s %5s %11s %6s  %-20s %6s\n", "name", "median s", "min s", "max s", "runs", "per second", "ratio", "cpu s: from, to, own", "others"
       base = (reference in count) ? median(reference) : 0
-      for (i = 1; i <= n; i++) { name = order[i]; m = median(name)
+      for (i = 1; i <= n; i++) { name = order[i]; k = count[name]; m = median(name)
         ratio = (base && m) ? sprintf("%.2f", (amount[name] / m) / (amount[reference] / base)) : "-"
-        printf "%-32s %9.2f %9.2f %9.2f %5d %12.0f %7s %7.1f %7.2f\n", name, m, s[name, 1], s[name, count[name]],
-          count[name], m ? amount[name] / m : 0, ratio, cpu[name] / count[name], others[name] / count[name] }
+        printf "%-24s %9.2f %9.2f %9.2f %5d %11.0f %6s  %6.1f %6.1f %6.1f %6.2f\n", name, m, s[name, 1], s[name, k], k,
+          m ? amount[name] / m : 0, ratio, cpu[name, 1] / k, cpu[name, 2] / k, cpu[name, 3] / k, others[name] / k }
     }' "$RESULTS"
 }
 
