@@ -1,5 +1,6 @@
 #include "pg/copy.h"
 
+#include "core/buf.h"
 #include "pg/raw.h"
 
 static bool copy_start(struct pg *pg, const char *sql, ExecStatusType want, struct err *e)
@@ -53,18 +54,41 @@ static bool abort_in(struct pg *to, const char *why, struct err *e)
 
 enum pump { PUMP_DONE, PUMP_SOURCE_FAILED, PUMP_TARGET_FAILED, PUMP_CANCELLED };
 
-static enum pump pump(PGconn *from, PGconn *to, const atomic_bool *cancel, uint64_t *bytes)
+/* Rows go on in messages of about this size: a message each costs the target more. */
+enum { MESSAGE_BYTES = 32 << 10 };
+
+static bool send_pending(PGconn *to, struct buf *pending)
+{
+	bool sent = !pending->len || PQputCopyData(to, pending->data, (int)pending->len) == 1;
+
+	buf_clear(pending);
+	return sent;
+}
+
+/* A row as large as a message is not copied once more. */
+static bool send_row(PGconn *to, struct buf *pending, const char *row, size_t len)
+{
+	if (pending->len + len > MESSAGE_BYTES && !send_pending(to, pending))
+		return false;
+	if (len >= MESSAGE_BYTES)
+		return PQputCopyData(to, row, (int)len) == 1;
+	buf_add(pending, row, len);
+	return true;
+}
+
+static enum pump pump(PGconn *from, PGconn *to, const atomic_bool *cancel, struct buf *pending,
+		      uint64_t *bytes)
 {
 	for (;;) {
 		char *row;
 		int len = PQgetCopyData(from, &row, 0);
 		if (len == -1)
-			return PUMP_DONE;
+			return send_pending(to, pending) ? PUMP_DONE : PUMP_TARGET_FAILED;
 		if (len < 0)
 			return PUMP_SOURCE_FAILED;
-		int sent = PQputCopyData(to, row, len);
+		bool sent = send_row(to, pending, row, (size_t)len);
 		PQfreemem(row);
-		if (sent != 1)
+		if (!sent)
 			return PUMP_TARGET_FAILED;
 		*bytes += (uint64_t)len;
 		if (atomic_load_explicit(cancel, memory_order_relaxed))
@@ -103,7 +127,10 @@ bool pg_copy_rows(struct pg *from, const char *out_sql, struct pg *to, const cha
 		drain_out(from);
 		return err_wrap(e, "target");
 	}
-	switch (pump(pg_raw(from), pg_raw(to), cancel, &count->bytes)) {
+	struct buf pending = BUF_INIT;
+	enum pump end = pump(pg_raw(from), pg_raw(to), cancel, &pending, &count->bytes);
+	buf_free(&pending);
+	switch (end) {
 	case PUMP_DONE:
 		if (!copy_result(from, NULL, e)) /* a source that fails at the end fails here */
 			return abort_in(to, "the source failed", e) || err_wrap(e, "source");

@@ -1,6 +1,5 @@
 #include "core/clock.h"
 #include "core/log.h"
-#include "pg/ddl.h"
 #include "pg/ledger_reject.h"
 #include "service/steps.h"
 
@@ -61,17 +60,6 @@ static bool start_copier(struct run *r, struct err *e)
 	       copier_start(&o, &r->copying.copier, e);
 }
 
-static bool analyze_targets(struct run *r, struct err *e)
-{
-	const struct plan *plan = r->session.plan;
-
-	for (unsigned i = 0; i < plan->ntables; i++)
-		for (unsigned k = 0; k < plan->tables[i].nflows; k++)
-			if (!ddl_analyze(r->session.target, plan->tables[i].flows[k].target, e))
-				return false;
-	return true;
-}
-
 /* The generation's chunks are done, or it has grown too old for the next one. */
 static void end_generation(struct run *r)
 {
@@ -100,17 +88,20 @@ static enum outcome build_indexes(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
 
+	struct build_options o = { s->plan, s->target_options, (unsigned)r->migration->jobs };
+
 	end_generation(r); /* one from prepare may never have been used */
-	if (!r->copying.builder &&
-	    !builder_start(r->migration->name, &s->target_options, (unsigned)r->migration->jobs,
-			   s->target, &r->copying.builder, e))
-		return STEP_FAILED;
+	if (!r->copying.builder) {
+		if (!builder_start(&o, s->target, &r->copying.builder, e))
+			return STEP_FAILED;
+		log_event(LOG_INFO, "chunks.copied", "migration=%s", r->migration->name);
+	}
 	switch (builder_wait(r->copying.builder, WAIT_MS, e)) {
 	case CREW_RUNNING:
 		return STEP_AGAIN;
 	case CREW_ENDED:
 		copying_close(&r->copying);
-		return analyze_targets(r, e) ? STEP_NEXT : STEP_FAILED;
+		return STEP_NEXT;
 	case CREW_FAILED:
 		break;
 	}

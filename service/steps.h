@@ -14,8 +14,8 @@
 #include "service/pipeline.h"
 #include "service/session.h"
 #include "sink/apply.h"
+#include "snapshot/build.h"
 #include "snapshot/copy.h"
-#include "snapshot/definitions.h"
 
 #include <signal.h>
 

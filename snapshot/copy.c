@@ -7,6 +7,7 @@
 #include "pg/team.h"
 #include "snapshot/separate.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ struct copier {
 	struct team *team;
 	pthread_mutex_t lock; /* over the chunks' copied flags and: */
 	bool *claimed;        /* all chunks of all tables in a row */
+	unsigned *workers;    /* of each table: how many copy it now */
 	atomic_uint rejected; /* rows put aside, in the ledger or on their way */
 };
 
@@ -27,6 +29,7 @@ struct worker {
 
 /* One chunk to copy. */
 struct task {
+	unsigned table_no;
 	const struct table_plan *table;
 	struct ledger_chunk *chunk;
 };
@@ -38,24 +41,39 @@ static bool too_old(const struct copier *c)
 	return clock_ms() - c->options.generation->opened_ms >= c->options.max_age_ms;
 }
 
-/* Next unclaimed chunk of tables that do (or do not) need one generation. */
+/* Next unclaimed chunk of a table. Its index in claimed is base + *k. */
+static bool next_chunk(const struct copier *c, const struct table_chunks *t, unsigned base,
+		       unsigned *k)
+{
+	for (*k = 0; *k < t->count; ++*k)
+		if (!t->chunks[*k].copied && !c->claimed[base + *k])
+			return true;
+	return false;
+}
+
+/*
+ * Next unclaimed chunk of tables that do (or do not) need one generation; of the table that
+ * the fewest work on: those who extend one table wait for each other.
+ */
 static bool claim_kind(struct copier *c, bool one_generation, struct task *out)
 {
-	unsigned base = 0;
+	unsigned base = 0, k, claimed = 0, fewest = UINT_MAX;
 
 	for (unsigned i = 0; i < c->options.plan->ntables; i++) {
 		struct table_chunks *t = &c->options.tables[i];
-		for (unsigned k = 0;
-		     chunks_one_generation(t->table) == one_generation && k < t->count; k++) {
-			if (t->chunks[k].copied || c->claimed[base + k])
-				continue;
-			c->claimed[base + k] = true;
-			*out = (struct task){ t->table, &t->chunks[k] };
-			return true;
+		if (chunks_one_generation(t->table) == one_generation && c->workers[i] < fewest &&
+		    next_chunk(c, t, base, &k)) {
+			fewest = c->workers[i];
+			claimed = base + k;
+			*out = (struct task){ i, t->table, &t->chunks[k] };
 		}
 		base += t->count;
 	}
-	return false;
+	if (fewest == UINT_MAX)
+		return false;
+	c->claimed[claimed] = true;
+	c->workers[out->table_no]++;
+	return true;
 }
 
 static bool claim(struct copier *c, struct task *out)
@@ -217,7 +235,8 @@ static bool connect_worker(const struct team_member *m, struct worker *w, struct
 {
 	const struct copy_options *o = &w->copier->options;
 
-	if (!team_connect(m, &o->target, &w->target, e))
+	if (!team_connect(m, &o->target, &w->target, e) ||
+	    !pg_exec(w->target, "SET synchronous_commit = off", e)) /* see the header */
 		return err_wrap(e, "connect to the target");
 	if (o->plan->one_database)
 		return true;
@@ -227,10 +246,11 @@ static bool connect_worker(const struct team_member *m, struct worker *w, struct
 	       err_wrap(e, "import the snapshot");
 }
 
-static void mark_copied(struct copier *c, struct ledger_chunk *chunk)
+static void mark_copied(struct copier *c, const struct task *task)
 {
 	pthread_mutex_lock(&c->lock);
-	chunk->copied = true;
+	task->chunk->copied = true;
+	c->workers[task->table_no]--;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -245,7 +265,7 @@ static bool work(const struct team_member *m, struct err *e)
 	while (!atomic_load(m->stop) && claim(c, &task)) {
 		if (!copy_chunk(&w, &task, e))
 			return false;
-		mark_copied(c, task.chunk);
+		mark_copied(c, &task);
 	}
 	return true;
 }
@@ -267,6 +287,7 @@ bool copier_start(const struct copy_options *options, struct copier **out, struc
 	atomic_init(&c->rejected, options->rejected);
 	pthread_mutex_init(&c->lock, NULL);
 	c->claimed = xcalloc(total_chunks(options->plan, options->tables), sizeof *c->claimed);
+	c->workers = xcalloc(options->plan->ntables, sizeof *c->workers);
 	if (!team_start(options->jobs, work, c, &c->team, e)) {
 		copier_destroy(c);
 		return false;
@@ -287,6 +308,7 @@ void copier_destroy(struct copier *c)
 	team_destroy(c->team);
 	pthread_mutex_destroy(&c->lock);
 	free(c->claimed);
+	free(c->workers);
 	free(c);
 }
 

@@ -6,6 +6,13 @@
  * generation is old, no further chunk of another table is begun, and what is left waits
  * for the next generation. Work done is never redone.
  *
+ * A chunk's commit does not wait for the disk. A crash of the target may take the last ones
+ * back, rows and ledger row together, as if they had not been copied yet, and the run reads
+ * the ledger again since its connections are gone. What follows the copy is safe all the
+ * same: the commit that ends the phase waits for the disk, and the WAL of all chunks lies
+ * before it; it goes over a connection older than the first chunk, so that no crash can have
+ * come between unseen. Until then nothing is confirmed to the source.
+ *
  * Ownership  the copier borrows options, plan and generation until copier_destroy.
  * Threads    its own workers; the functions here are for one caller.
  */

@@ -2,7 +2,6 @@
 
 #include "core/log.h"
 #include "pg/ledger.h"
-#include "pg/team.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -271,7 +270,7 @@ bool definitions_find(const struct plan *plan, struct pg *target, struct arena *
 
 /* --- bringing back --- */
 
-static bool restore_one(const char *migration, const struct ledger_definition *d, struct pg *target,
+bool definition_restore(const char *migration, const struct ledger_definition *d, struct pg *target,
 			struct err *e)
 {
 	bool ok = pg_begin(target, e) && pg_exec(target, d->create, e) &&
@@ -297,7 +296,7 @@ static bool restore_kinds(const char *migration, const char *const *kinds, size_
 	for (size_t kind = 0; ok && kind < nkinds; kind++)
 		for (unsigned i = 0; ok && i < count; i++)
 			if (strcmp(all[i].kind, kinds[kind]) == 0)
-				ok = restore_one(migration, &all[i], target, e);
+				ok = definition_restore(migration, &all[i], target, e);
 	arena_finish(&scratch);
 	return ok;
 }
@@ -308,67 +307,6 @@ bool definitions_restore(const char *migration, struct pg *target, struct err *e
 	static const char *const kinds[] = { "key", "index", "unique", "foreign key", "validate" };
 
 	return restore_kinds(migration, kinds, sizeof kinds / sizeof *kinds, target, e);
-}
-
-/* --- several at once --- */
-
-struct builder {
-	const char *migration;
-	struct pg_options target;
-	struct team *team;
-	struct arena arena;
-	struct ledger_definition *all;
-	unsigned count;
-	atomic_uint next;
-};
-
-static bool right_after_copy(const struct ledger_definition *d)
-{
-	return strcmp(d->kind, "key") == 0 || strcmp(d->kind, "index") == 0;
-}
-
-static bool build(const struct team_member *m, struct err *e)
-{
-	struct builder *b = m->arg;
-	struct pg *pg;
-	unsigned i;
-
-	if (!team_connect(m, &b->target, &pg, e))
-		return err_wrap(e, "connect to the target");
-	while (!atomic_load(m->stop) && (i = atomic_fetch_add(&b->next, 1)) < b->count)
-		if (right_after_copy(&b->all[i]) && !restore_one(b->migration, &b->all[i], pg, e))
-			return false;
-	return true;
-}
-
-bool builder_start(const char *migration, const struct pg_options *target, unsigned jobs,
-		   struct pg *ledger, struct builder **out, struct err *e)
-{
-	struct builder *b = xcalloc(1, sizeof *b);
-
-	b->migration = migration;
-	b->target = *target;
-	if (!ledger_definitions(ledger, migration, &b->arena, &b->all, &b->count, e) ||
-	    !team_start(jobs, build, b, &b->team, e)) {
-		builder_destroy(b);
-		return false;
-	}
-	*out = b;
-	return true;
-}
-
-enum crew_state builder_wait(struct builder *b, int timeout_ms, struct err *e)
-{
-	return team_wait(b->team, timeout_ms, e);
-}
-
-void builder_destroy(struct builder *b)
-{
-	if (!b)
-		return;
-	team_destroy(b->team);
-	arena_finish(&b->arena);
-	free(b);
 }
 
 bool definitions_settle(const char *migration, struct pg *target, struct err *e)

@@ -7,7 +7,8 @@
  * point. So they are saved in the ledger and dropped in one transaction, and come back
  * one by one, each in one transaction with its ledger row: a crash loses none.
  *
- *   after the copy            the flow's key, indexes that are not unique: several at once
+ *   after the copy            the flow's key, indexes that are not unique: several at once:
+ *                             snapshot/build.h
  *   past the consistent point other unique constraints, then foreign keys (NOT VALID,
  *                             then validated)
  *   after the switch          foreign keys are as at first. While the stream runs they are
@@ -23,7 +24,6 @@
 #ifndef PGCROSSFADE_SNAPSHOT_DEFINITIONS_H
 #define PGCROSSFADE_SNAPSHOT_DEFINITIONS_H
 
-#include "core/crew.h"
 #include "core/plan.h"
 #include "pg/conn.h"
 
@@ -45,13 +45,11 @@ bool definitions_put_away(const struct plan *plan, struct pg *target, struct err
 /* All that are still away, in the order in which they rest on each other. */
 bool definitions_restore(const char *migration, struct pg *target, struct err *e);
 
-/* Builds what comes back right after the copy, jobs at a time. */
-struct builder;
+/* One of them, in one transaction with its ledger row. */
+struct ledger_definition;
 
-bool builder_start(const char *migration, const struct pg_options *target, unsigned jobs,
-		   struct pg *ledger, struct builder **out, struct err *e);
-enum crew_state builder_wait(struct builder *b, int timeout_ms, struct err *e);
-void builder_destroy(struct builder *b); /* NULL is fine; what is not built stays away */
+bool definition_restore(const char *migration, const struct ledger_definition *d, struct pg *target,
+			struct err *e);
 
 /* After the last batch: foreign keys are no more deferrable than they were at first. */
 bool definitions_settle(const char *migration, struct pg *target, struct err *e);
