@@ -72,7 +72,7 @@ static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
 				       "the drain took longer than cutover.max_pause (%" PRId64
 				       " ms)",
 				       r->migration->cutover.max_pause);
-		if (!stream_once(r, 10, e))
+		if (!stream_once(r, 10, e) || !pipeline_flush(r->pipeline, e))
 			return false;
 	}
 	/* what came last may have been refused */

@@ -3,10 +3,12 @@
 #include "cdc/receiver.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "pg/flush.h"
 #include "pg/progress.h"
 #include "pg/slot.h"
 #include "service/partitions.h"
 #include "sink/apply.h"
+#include "sink/durable.h"
 #include "snapshot/judge.h"
 
 #include <stdlib.h>
@@ -27,6 +29,7 @@ struct pipeline {
 	struct partitions *partitions;
 	struct judge *judge;
 	struct applier *applier;
+	struct durable durable;
 	struct effort effort;
 	lsn_t skip_to; /* transactions up to it were applied before this pipeline was opened */
 };
@@ -112,6 +115,17 @@ static bool check_slot(struct session *s, bool *active, struct err *e)
 	return true;
 }
 
+/* What the progress row says may not be on disk yet: the stream starts from what is. */
+static bool begin_durable(struct pipeline *p, struct err *e)
+{
+	p->durable =
+	    (struct durable){ .look = p->session->target, .mark = applier_mark(p->applier) };
+	if (strcmp(p->session->migration->synchronous_commit, "off") == 0 &&
+	    !flush_later(p->target, &p->durable.later, e))
+		return false;
+	return flush_force(p->session->target, p->durable.mark, e);
+}
+
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)
 {
 	struct pipeline *p = xcalloc(1, sizeof *p);
@@ -124,7 +138,7 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
 	    load_progress(p, e) && judge_create(s->plan, p->target, &p->judge, e) &&
 	    applier_create(p->target, s->plan, p->progress, exact_lsn, &p->applier, e) &&
-	    start_receiver(p, e);
+	    begin_durable(p, e) && start_receiver(p, e);
 	if (!ok) {
 		pipeline_close(p);
 		return false;
@@ -228,6 +242,13 @@ static bool gather(struct pipeline *p, int timeout_ms, struct list *l, struct er
 	return true;
 }
 
+/* The source hears of what is on disk at the target, never of what is only committed. */
+static void confirm(struct pipeline *p)
+{
+	if (p->durable.durable)
+		receiver_confirm(p->receiver, p->durable.durable);
+}
+
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 {
 	struct list l = { .tail = &l.first };
@@ -243,8 +264,18 @@ bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 		p->effort.changes += ok ? l.changes : 0;
 	}
 	if (ok && l.end_lsn && !l.partial) /* a part leaves its target transaction open */
-		receiver_confirm(p->receiver, l.end_lsn);
+		durable_committed(&p->durable, l.end_lsn);
 	list_free(&l);
+	ok = ok && durable_look(&p->durable, e);
+	confirm(p);
+	return ok;
+}
+
+bool pipeline_flush(struct pipeline *p, struct err *e)
+{
+	bool ok = durable_force(&p->durable, e);
+
+	confirm(p);
 	return ok;
 }
 

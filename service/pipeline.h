@@ -25,6 +25,9 @@ bool pipeline_check(struct pipeline *p, struct err *e);
 /* Waits up to timeout_ms for something to apply, and applies one batch of it. */
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e);
 
+/* On return everything that was applied is durable, and counts in the position. */
+bool pipeline_flush(struct pipeline *p, struct err *e);
+
 /* What has gone into it since it was opened. */
 struct effort {
 	uint64_t changes;    /* applied, parts of open transactions among them */

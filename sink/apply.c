@@ -372,6 +372,11 @@ bool applier_retry(struct applier *a, struct retry *retry, struct err *e)
 	return false;
 }
 
+const char *applier_mark(const struct applier *a)
+{
+	return a->mark;
+}
+
 bool applier_is_open(const struct applier *a)
 {
 	return a->open;

@@ -45,6 +45,9 @@ struct retry {
  */
 bool applier_retry(struct applier *a, struct retry *retry, struct err *e);
 
+/* SQL with a result that marks a target transaction as pgcrossfade's own. */
+const char *applier_mark(const struct applier *a);
+
 /* Does a target transaction wait for the next part, with its locks? */
 bool applier_is_open(const struct applier *a);
 lsn_t applier_exact_lsn(const struct applier *a);
