@@ -22,6 +22,8 @@ MESSAGES = {
     "err_set": 2, "place_err": 3, "check_fail": 2, "check_warn": 2, "check_fail_at": 3,
     "check_warn_at": 3, "check_fail_select": 3, "usage_error": 0, "shape_refuse": 2, "refuse": 2,
 }
+# Whose texts become part of a message: they need no entry, but may have one.
+PARTS = {"arena_printf": 1}
 LEVELS = {"finding_add": (2, 4), "finding_vadd": (2, 5)}  # level, message
 
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])+\'|\w+|\S', re.DOTALL)
@@ -80,7 +82,9 @@ def words(text):
 
 
 def call_texts(name, given):
-    if name in LEVELS:
+    if name in PARTS:
+        which = PARTS[name]
+    elif name in LEVELS:
         level, which = LEVELS[name]
         if level < len(given) and "FINDING_PASS" in given[level]:
             return []
@@ -89,8 +93,8 @@ def call_texts(name, given):
     return texts(given[which]) if which < len(given) else []
 
 
-def messages():
-    """(words, file:line) of each message in the sources that says something of its own."""
+def messages(callers):
+    """(words, file:line) of each text given to callers that says something of its own."""
     for room in ROOMS:
         folder = os.path.join(ROOT, room)
         for name in sorted(os.listdir(folder)):
@@ -98,7 +102,7 @@ def messages():
                 continue
             stream = list(tokens(os.path.join(folder, name)))
             for at, (token, line) in enumerate(stream[:-1]):
-                if token not in MESSAGES and token not in LEVELS or stream[at + 1][0] != "(":
+                if token not in callers or stream[at + 1][0] != "(":
                     continue
                 for text in call_texts(token, arguments(stream, at + 1)):
                     said = words(text)
@@ -129,12 +133,13 @@ def entries():
 
 
 def main(only_list):
-    said = list(messages())
+    said = list(messages(MESSAGES.keys() | LEVELS.keys()))
+    parts = list(messages(PARTS))
     ours = [(pattern(entry), entry, line) for entry, line, server in entries() if not server]
     missing = [(text, place) for text, place in said
                if not any(p and p.search(text) for p, _, _ in ours)]
     stale = [(entry, line) for p, entry, line in ours
-             if not p or not any(p.search(text) for text, _ in said)]
+             if not p or not any(p.search(text) for text, _ in said + parts)]
     if only_list:
         print(*(f"{place}\t{text}" for text, place in missing), sep="\n")
         return 0
