@@ -23,7 +23,7 @@ MESSAGES = {
     "check_warn_at": 3, "check_fail_select": 3, "usage_error": 0, "shape_refuse": 2, "refuse": 2,
 }
 # Whose texts become part of a message: they need no entry, but may have one.
-PARTS = {"arena_printf": 1}
+PARTS = {"arena_printf": 1, "err_wrap": 1}
 LEVELS = {"finding_add": (2, 4), "finding_vadd": (2, 5)}  # level, message
 
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])+\'|\w+|\S', re.DOTALL)
@@ -93,6 +93,16 @@ def call_texts(name, given):
     return texts(given[which]) if which < len(given) else []
 
 
+def said_at(stream, at, callers):
+    """The texts that the token at this place says: it calls one of callers, or is an answer's text."""
+    token, after = stream[at][0], stream[at + 1][0]
+    if token in callers and after == "(":
+        return call_texts(token, arguments(stream, at + 1))
+    if token == "text" and after == "=" and "err_set" in callers:
+        return texts([token for token, _ in stream[at + 2:at + 3]])
+    return []
+
+
 def messages(callers):
     """(words, file:line) of each text given to callers that says something of its own."""
     for room in ROOMS:
@@ -101,10 +111,8 @@ def messages(callers):
             if not name.endswith(".c"):
                 continue
             stream = list(tokens(os.path.join(folder, name)))
-            for at, (token, line) in enumerate(stream[:-1]):
-                if token not in callers or stream[at + 1][0] != "(":
-                    continue
-                for text in call_texts(token, arguments(stream, at + 1)):
+            for at, (_, line) in enumerate(stream[:-1]):
+                for text in said_at(stream, at, callers):
                     said = words(text)
                     if re.search(r"[A-Za-z]{3}", said.replace("...", "")):
                         yield said, f"{room}/{name}:{line}"
