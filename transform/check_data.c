@@ -306,11 +306,18 @@ static bool check_flow_data(struct check *c, const struct flow *f, int64_t deadl
 {
 	struct trial t = { .flow = f };
 
-	if (!make_tests(c, f, &t, e) ||
-	    !trial_run(&t, c->source.pg, c->target.pg, c->arena, deadline_ms, e))
+	if (!make_tests(c, f, &t, e))
 		return err_wrap(e, "%s", f->subject);
-	report_trial(c, f, &t);
-	return check_repeats(c, f, deadline_ms, e) || err_wrap(e, "%s", f->subject);
+	if (trial_run(&t, c->source.pg, c->target.pg, c->arena, deadline_ms, e)) {
+		report_trial(c, f, &t);
+		return check_repeats(c, f, deadline_ms, e) || err_wrap(e, "%s", f->subject);
+	}
+	if (e->kind == ERR_RETRY)
+		return err_wrap(e, "%s", f->subject);
+	check_warn(c, f->subject,
+		   "could not be tried on the data: %s; try it on a few rows yourself", e->text);
+	err_clear(e);
+	return true;
 }
 
 bool check_data(struct check *c, const struct flow *flows, int64_t time_ms, struct err *e)

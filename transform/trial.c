@@ -319,14 +319,19 @@ static bool read_blocks(struct reading *r, struct err *e)
 
 static bool restrain(struct pg *pg, int64_t ms, bool on, struct err *e)
 {
-	return pg_execf(pg, e, "SET statement_timeout = %" PRId64, on ? (ms < 1 ? 1 : ms) : 0) &&
+	return pg_execf(pg, e, "SET statement_timeout = %" PRId64,
+			on ? (ms < 100 ? 100 : ms) : 0) &&
 	       pg_execf(pg, e, "SET default_transaction_read_only = %s", on ? "on" : "off");
 }
 
+/* The time counts from where rows are read: a finding about no row at all helps nobody. */
 static bool try_all(struct reading *r, struct err *e)
 {
+	int64_t left = r->deadline_ms - clock_ms();
+
 	return find_parts(r, e) && pg_prepare_arrays(r->target, &r->statement, e) &&
-	       read_blocks(r, e);
+	       restrain(r->source, left, true, e) && restrain(r->target, left, true, e) &&
+	       (read_blocks(r, e) || timed_out(r, e));
 }
 
 bool trial_run(struct trial *t, struct pg *source, struct pg *target, struct arena *a,
@@ -339,12 +344,10 @@ bool trial_run(struct trial *t, struct pg *source, struct pg *target, struct are
 			     .deadline_ms = deadline_ms,
 			     .fetch = FIRST_ROWS };
 	struct err ignored = ERR_INIT;
-	int64_t left = deadline_ms - clock_ms();
 
 	sql_trial(a, t, &r.statement);
 	name_columns(&r);
-	bool ok = restrain(source, left, true, e) && restrain(target, left, true, e) &&
-		  try_all(&r, e);
+	bool ok = try_all(&r, e);
 	if (ok)
 		err_clear(e);
 	pg_execf(target, &ignored, "DEALLOCATE %s", r.statement.name);

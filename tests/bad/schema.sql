@@ -48,6 +48,8 @@ CREATE TABLE public.square (
 );
 CREATE TABLE app.visitor (number int UNIQUE, name text);
 
+CREATE TABLE app.guest (number int NOT NULL, name text);
+
 CREATE FUNCTION app.roll(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';
 
 CREATE TABLE app.ruled (a int PRIMARY KEY);
