@@ -7,12 +7,13 @@
         proxy.stall()    # nothing moves any more
         proxy.resume()   # and goes on
 
-One thread moves all bytes. What is abandoned stays so; new connections go through.
+A thread for each direction of each connection, so that one that is full holds up no other.
+What is abandoned stays so; new connections go through.
 """
 import os
-import selectors
 import socket
 import threading
+import time
 
 from .servers import SOCKET_NAME, Database
 
@@ -27,12 +28,13 @@ class Pair:
         self.first = b""  # what the client said first: its startup packet
         self.abandoned = False
 
-    def other(self, end):
-        return self.server if end is self.client else self.client
-
-    def close(self):
-        self.client.close()
-        self.server.close()
+    def end(self):
+        """Both ends hear of it; threads that wait for them wake up."""
+        for socket_ in (self.server,) if self.abandoned else (self.client, self.server):
+            try:
+                socket_.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is over already
 
 
 class Proxied(Database):
@@ -59,96 +61,69 @@ class Proxy:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(os.path.join(self.directory, SOCKET_NAME))
         self.listener.listen(64)
-        self.lock = threading.Lock()  # over all that follows
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.listener, selectors.EVENT_READ)
         self.pairs = set()
         self.stalled = self.ended = False
-        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread = threading.Thread(target=self._accept_all, daemon=True)
 
     def __enter__(self):
         self.thread.start()
         return self
 
     def __exit__(self, *_):
-        self.ended = True
+        self.ended, self.stalled = True, False
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.thread.join()
-        self.cut()
         self.listener.close()
+        for pair in list(self.pairs):
+            pair.abandoned = False
+            pair.end()
 
     # --- what the tests do to it
 
     def cut(self):
-        with self.lock:
-            for pair in list(self.pairs):
-                self._drop(pair)
+        for pair in list(self.pairs):
+            pair.end()
 
     def abandon(self, which):
         """which(startup packet): is it that connection?"""
-        with self.lock:
-            for pair in self.pairs:
-                if not pair.abandoned and which(pair.first):
-                    pair.abandoned = True
-                    self._forget(pair)
-                    pair.server.close()
+        for pair in list(self.pairs):
+            if which(pair.first):
+                pair.abandoned = True
+                pair.end()
 
     def stall(self):
-        with self.lock:
-            self.stalled = True
+        self.stalled = True
 
     def resume(self):
-        with self.lock:
-            self.stalled = False
+        self.stalled = False
 
-    # --- the thread
+    # --- the threads
 
-    def _run(self):
+    def _accept_all(self):
         while not self.ended:
-            if self.stalled:
-                threading.Event().wait(0.02)
-                continue
-            for key, _ in self.selector.select(0.05):
-                with self.lock:
-                    self._ready(key)
-
-    def _ready(self, key):
-        if key.fileobj is self.listener:
-            self._accept()
-        elif key.data in self.pairs and not key.data.abandoned:
-            self._move(key.fileobj, key.data)
-
-    def _accept(self):
-        client, _ = self.listener.accept()
-        server = socket.socket(socket.AF_UNIX)
-        try:
-            server.connect(self.server_path)
-        except OSError:  # the server is away
-            client.close()
-            return
-        pair = Pair(client, server)
-        self.pairs.add(pair)
-        for end in (client, server):
-            self.selector.register(end, selectors.EVENT_READ, pair)
-
-    def _move(self, end, pair):
-        try:
-            piece = end.recv(PIECE)
-            if piece:
-                pair.first = pair.first or piece
-                pair.other(end).sendall(piece)
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
                 return
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                server.connect(self.server_path)
+            except OSError:  # the server is away
+                client.close()
+                continue
+            pair = Pair(client, server)
+            self.pairs.add(pair)
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=self._move, args=(pair, *ends), daemon=True).start()
+
+    def _move(self, pair, source, sink):
+        try:
+            while piece := source.recv(PIECE):
+                if source is pair.client:
+                    pair.first = pair.first or piece
+                while self.stalled:
+                    time.sleep(0.02)
+                sink.sendall(piece)
         except OSError:
             pass
-        self._drop(pair)
-
-    def _forget(self, pair):
-        for end in (pair.client, pair.server):
-            try:
-                self.selector.unregister(end)
-            except (KeyError, ValueError):
-                pass
-
-    def _drop(self, pair):
-        self._forget(pair)
-        self.pairs.discard(pair)
-        pair.close()
+        pair.end()
