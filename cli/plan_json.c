@@ -99,6 +99,7 @@ static void put_estimate(struct json *j, const struct outlook *o)
 	json_text(j, "sampled_table", o->sampled->label);
 	json_count(j, "sampled_bytes", (int64_t)o->sampled_bytes);
 	json_number(j, "sampled_seconds", o->sampled_seconds);
+	json_count(j, "workers", o->workers);
 	json_known_number(j, "copy_seconds_at_least", o->copy_seconds);
 	json_number(j, "wal_bytes_per_second", o->wal_rate);
 	json_object_end(j);

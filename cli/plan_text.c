@@ -164,17 +164,16 @@ static void print_estimate(const struct outlook *o, struct arena *a)
 	puts("\n== time and space");
 	printf("  ");
 	if (o->copy_seconds >= 0)
-		put_prose(
-		    arena_printf(a,
-				 "Copy: at least %s for %s. Assumed: %" PRIu64
-				 " workers, each at the speed of one chunk of %s read just now "
-				 "(%s in %s); writing at the target, and building indexes, are "
-				 "not in it.",
-				 figure_seconds(a, o->copy_seconds),
-				 figure_bytes(a, (double)o->bytes), o->session->migration->jobs,
-				 o->sampled->label, figure_bytes(a, (double)o->sampled_bytes),
-				 figure_seconds(a, o->sampled_seconds)),
-		    2, 2);
+		put_prose(arena_printf(
+			      a,
+			      "Copy: at least %s for %s. Assumed: %u worker%s, each at the "
+			      "speed of one chunk of %s read just now (%s in %s); writing at "
+			      "the target, and building indexes, are not in it.",
+			      figure_seconds(a, o->copy_seconds), figure_bytes(a, (double)o->bytes),
+			      o->workers, o->workers == 1 ? "" : "s", o->sampled->label,
+			      figure_bytes(a, (double)o->sampled_bytes),
+			      figure_seconds(a, o->sampled_seconds)),
+			  2, 2);
 	else
 		puts("Copy: the tables are empty.");
 	printf("  ");

@@ -124,9 +124,10 @@ static bool measure_copy(struct session *s, struct outlook *o, struct err *e)
 	o->sampled_bytes = cut->bytes / (cut->count + 1);
 	o->sampled_seconds = (double)(clock_us() - since) / 1e6;
 	o->copy_seconds = -1;
+	o->workers = s->migration->jobs < o->chunks ? (unsigned)s->migration->jobs : o->chunks;
 	if (o->sampled_bytes && o->sampled_seconds > 0)
 		o->copy_seconds = (double)o->bytes / (double)o->sampled_bytes * o->sampled_seconds /
-				  (double)s->migration->jobs;
+				  (double)o->workers;
 	return true;
 }
 

@@ -41,6 +41,7 @@ struct outlook {
 	const struct table_plan *sampled;
 	uint64_t sampled_bytes; /* of the table, by its share of the chunks */
 	double sampled_seconds;
+	unsigned workers;    /* that have a chunk to copy */
 	double copy_seconds; /* at that speed by all workers; negative: unknown */
 	double wal_rate;     /* bytes a second, over the last second */
 

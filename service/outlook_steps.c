@@ -129,7 +129,8 @@ static void add_copy(struct session *s, struct outlook *o)
 			     "table while it is built";
 		add_restore(s, o, step, "key", "index");
 	}
-	step = add(o, "copy", "target", "analyze the new tables");
+	step = add(o, "copy", "target",
+		   "analyze each new table as soon as its last index of these is there");
 	step->lock = "SHARE UPDATE EXCLUSIVE on each new table in turn";
 }
 
