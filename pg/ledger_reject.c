@@ -259,18 +259,19 @@ static bool load_reject(struct pg *target, const struct table_plan *t, const str
 			    a, &j->held, e));
 }
 
-bool ledger_reject_find(struct pg *target, const char *migration, const struct table_plan *table,
-			const struct flow_plan *flow, const struct value *row, struct arena *a,
-			struct reject **out, struct err *e)
+bool ledger_reject_find(struct pg *target, const char *migration, const struct reject_of *of,
+			struct arena *a, struct reject **out, struct err *e)
 {
+	const struct table_plan *table = of->table;
+	const struct flow_plan *flow = of->flow;
 	char no[16], hash[24];
 	struct pg_result *r = NULL;
 	struct object key;
 
 	*out = NULL;
 	snprintf(no, sizeof no, "%u", flow->no);
-	object_make(&key, table, row, flow->identity, flow->nidentity);
-	const char *params[] = { migration, no, hash_text(hash, flow, row), buf_str(&key.names),
+	object_make(&key, table, of->row, flow->identity, flow->nidentity);
+	const char *params[] = { migration, no, hash_text(hash, flow, of->row), buf_str(&key.names),
 				 buf_str(&key.values) };
 	bool ok = pg_query(target,
 			   "SELECT " REJECT_COLUMNS " FROM pgcrossfade.reject "

@@ -55,10 +55,16 @@ struct reject_known {
 bool ledger_rejects_known(struct pg *target, const char *migration, struct arena *a,
 			  struct reject_known **out, unsigned *count, struct err *e);
 
+/* A row as one flow sees it. */
+struct reject_of {
+	const struct table_plan *table;
+	const struct flow_plan *flow;
+	const struct value *row;
+};
+
 /* The first that was refused of the flow's rejects with row's identity. *out NULL: none. */
-bool ledger_reject_find(struct pg *target, const char *migration, const struct table_plan *table,
-			const struct flow_plan *flow, const struct value *row, struct arena *a,
-			struct reject **out, struct err *e);
+bool ledger_reject_find(struct pg *target, const char *migration, const struct reject_of *of,
+			struct arena *a, struct reject **out, struct err *e);
 
 /* The first one after that id; target NULL: of any flow. *out NULL: none. */
 bool ledger_reject_after(struct pg *target, const struct plan *plan, int64_t id,

@@ -73,9 +73,9 @@ static bool find_rejects(struct attempt *a, const struct single *s, struct err *
 		a->views[i] = (struct flow_view){ false, s->change->kind, s->row };
 		if (!rejects_touched(a->x->rejects, a->table, s->change->kind, known_by))
 			continue;
-		if (!ledger_reject_find(a->x->pg, a->x->plan->migration, a->table,
-					&a->table->flows[i], known_by, &a->arena, &a->parts[i].old,
-					e))
+		const struct reject_of of = { a->table, &a->table->flows[i], known_by };
+		if (!ledger_reject_find(a->x->pg, a->x->plan->migration, &of, &a->arena,
+					&a->parts[i].old, e))
 			return false;
 		if (a->parts[i].old)
 			see_past_reject(a, &a->views[i], a->parts[i].old);

@@ -239,7 +239,8 @@ static bool find_in_flow(struct finder *f, const struct flow_plan *flow, bool fo
 			   foreign_keys ? 1 : 2, params, &r, e);
 
 	for (unsigned i = 0; ok && i < pg_rows(r); i++)
-		if (!is_found(f, pg_text(r, i, 1), pg_text(r, i, 2)))
+		if (!stays(f->plan, pg_text(r, i, 0)) &&
+		    !is_found(f, pg_text(r, i, 1), pg_text(r, i, 2)))
 			take_found(f, r, i);
 	pg_result_free(r);
 	return ok;
