@@ -5,7 +5,7 @@ a few times the largest row (as text: a bytea is twice its size).
 """
 import time
 
-from harness.compare import must_equal
+from harness.compare import differences
 from harness.drain import drain
 from harness.flow import Flow
 from harness.processes import Failed
@@ -47,6 +47,8 @@ BYTEA = (f"INSERT INTO public.large VALUES"
 
 SAME = "SELECT id, n, md5(body), md5(blob) FROM public.large ORDER BY id"
 SAME_NEW = "SELECT id, n, md5(content), md5(blob) FROM app.large ORDER BY id"
+
+LOG = "SELECT count(*), sum(id), sum(hashtextextended(body, id)::numeric) FROM {}"
 
 
 def must_stay_under(migration, bound, what):
@@ -115,4 +117,8 @@ def scenario(s):
     large_rows(s, migration)
     large_transaction(s, migration)
     backlog(s, migration)
-    must_equal(migration)
+    lines = differences(s.source, s.target, FLOWS[:2])
+    if lines:
+        raise Failed("\n".join(lines))
+    if s.source.row(LOG.format("public.log")) != s.target.row(LOG.format("app.log")):
+        raise Failed("the backlog differs")  # too long to be compared row by row
