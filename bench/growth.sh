@@ -3,9 +3,10 @@
 #
 # One table of narrow rows (60 bytes) with a primary key, three computed columns, between two
 # servers; once for each of --sizes, given in millions of rows. Prints for each the seconds of
-# copying and of building the key (with ANALYZE), seconds a million rows, the number of chunks,
-# and the most memory that pgcrossfade ever held (VmHWM). The table of 50 million rows takes 20 GB
-# of disk while it is measured.
+# copying and of building the key (with ANALYZE); per million rows the seconds, and the CPU seconds
+# of both servers and pgcrossfade, which say more where the machine is not idle; the number of
+# chunks, and the most memory that pgcrossfade ever held (VmHWM). The table of 50 million rows
+# takes 20 GB of disk while it is measured.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 option sizes "1 5 10 50" "sizes of the table, in millions of rows"
 option jobs "" "jobs of pgcrossfade, instead of its default"
@@ -48,8 +49,9 @@ measure() { # measure MILLIONS
   migration_file >"$DIR/growth.yaml"
   timed "$1-million" "$(($1 * 1000000))" copy
   chunks=$(sql target growing -c "SELECT count(*) FROM pgcrossfade.chunk_copied")
-  TABLE+=("$(echo "$1 $(moment generation.open) $(moment chunks.copied) $(moment phase.from=copy) $chunks $(memory)" |
-    awk '{ printf "%8d %9.1f %9.1f %9.1f %14.2f %7d %8d", $1, $3 - $2, $4 - $3, $4 - $2, ($4 - $2) / $1, $5, $6 }')")
+  TABLE+=("$(echo "$1 $(moment generation.open) $(moment chunks.copied) $(moment phase.from=copy) $chunks $(memory) $(tail -1 "$RESULTS" | tr , ' ')" |
+    awk '{ printf "%8d %9.1f %9.1f %9.1f %10.2f %10.2f %7d %8d",
+      $1, $3 - $2, $4 - $3, $4 - $2, ($4 - $2) / $1, ($11 + $12 + $13) / $1, $5, $6 }')")
   stop_run
   [ "$(sql target growing -c "SELECT count(*) FROM entry")" = "$(($1 * 1000000))" ] || die "rows are missing"
   abort_run "$DIR/growth.yaml"
@@ -59,5 +61,5 @@ measure() { # measure MILLIONS
 
 TABLE=()
 for size in $OPT_sizes; do measure "$size"; done
-printf '%8s %9s %9s %9s %14s %7s %8s\n' millions "copy s" "build s" "both s" "s a million" chunks "MB held"
+printf '%8s %9s %9s %9s %10s %10s %7s %8s\n' millions "copy s" "build s" "both s" "s/million" "cpu/mill." chunks "MB held"
 printf '%s\n' "${TABLE[@]}"

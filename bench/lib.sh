@@ -111,7 +111,7 @@ fresh_database() { # fresh_database SERVER DATABASE [DDL]
 # Nothing of an earlier contender is left to be written out.
 settle() { sql source postgres -c CHECKPOINT; sql target postgres -c CHECKPOINT; }
 
-# until_true SERVER DATABASE QUERY SECONDS: asked every 10 ms inside the server. What does not
+# until_true SERVER DATABASE QUERY SECONDS: asked every 20 ms inside the server. What does not
 # exist yet is false.
 until_true() {
   sql "$1" "$2" <<SQL
@@ -119,7 +119,7 @@ DO \$wait\$
 DECLARE
   done bool;
 BEGIN
-  FOR i IN 1 .. $4 * 100 LOOP
+  FOR i IN 1 .. $4 * 50 LOOP
     BEGIN
       EXECUTE \$query\$$3\$query\$ INTO done;
     EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
@@ -127,7 +127,7 @@ BEGIN
     END;
     IF done THEN RETURN; END IF;
     COMMIT;
-    PERFORM pg_sleep(0.01);
+    PERFORM pg_sleep(0.02);
   END LOOP;
   RAISE 'not true within $4 s: %', \$query\$$3\$query\$;
 END
