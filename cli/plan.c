@@ -7,7 +7,7 @@ const char *plan_select_runs(const struct plan *p, const struct flow_plan *f)
 {
 	if (p->one_database)
 		return "inside";
-	return f->stage_create ? "target" : "source";
+	return f->stage_create || f->stage ? "target" : "source";
 }
 
 static void put(struct plan_statement *out, unsigned *n, const char *name, const char *sql)
@@ -26,7 +26,12 @@ unsigned plan_statements(const struct plan *p, const struct flow_plan *f, struct
 {
 	unsigned n = 0;
 
-	if (p->one_database) {
+	if (f->stage) {
+		put(out, &n, "stage", f->stage->create);
+		put(out, &n, "stage out", chunked(a, f->stage->fill));
+		put(out, &n, "stage in", f->stage->in);
+		put(out, &n, "stage insert", f->stage_insert);
+	} else if (p->one_database) {
 		put(out, &n, "copy", chunked(a, f->insert_select));
 	} else {
 		put(out, &n, "stage", f->stage_create);

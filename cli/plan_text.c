@@ -123,8 +123,8 @@ static const char *where_words(const struct plan *p, const struct flow_plan *f)
 {
 	if (p->one_database)
 		return "inside the database";
-	return f->stage_create ? "at the target, over raw rows in a temporary table"
-			       : "at the source";
+	return f->stage_create || f->stage ? "at the target, over raw rows in a temporary table"
+					   : "at the source";
 }
 
 static void print_flow(const struct outlook *o, const struct table_plan *t,

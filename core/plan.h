@@ -48,7 +48,19 @@ struct plan_column {
 };
 
 /*
- * What a flow does with one source row, or with a batch of them:
+ * A chunk's raw rows in a temporary table of the target, read by flows that join tables
+ * there; filled under the snapshot, in one database too: what it joins is newer. fill: up
+ * to and after the predicate's place; in: COPY FROM STDIN, NULL in one database. The flows
+ * that read it have stage, and their stage_insert reads it.
+ */
+struct stage_plan {
+	const char *create; /* NULL: no flow needs it */
+	const char *fill[2], *in, *clear;
+};
+
+/*
+ * What a flow does with one source row, or with a batch of them. The rows that a source row
+ * made are found by the flow's key, or, where it made several, by its owner columns:
  *   insert   params: the new row. Plain INSERT: an existing key is an error.
  *   upsert   params: the new row. ON CONFLICT on the flow's key only.
  *   update   params: the new row and PARAM_KEEP flags. Columns that read a kept one
@@ -59,20 +71,25 @@ struct plan_column {
  *            each (one-row arrays only).
  *   leave    params: the new row. Removes rows that the filter no longer lets in.
  *            NULL sql without filter.
- *   clear    no params: every row of the target. For TRUNCATE.
+ *   clear    no params: every row of this flow. For TRUNCATE; see sole.
  *   move     params: old key_reads, then the new row with keeps (one-row arrays only):
  *            the key changes in place, kept columns stay; where the filter does not let
  *            the new row in, the old one goes. NULL sql unless toastable.
  *            The first nkey_reads params are read from the old row.
+ * A lookup flow only adds: its upsert leaves alone what is there, and it has no other
+ * statement but insert, which is the same.
  */
 struct flow_plan {
 	unsigned no;             /* place in the file, from 0; names the flow in the ledger */
 	const char *target;      /* quoted, qualified */
 	const char *target_name; /* schema.name for messages */
 	const char *select;      /* the mapping's text, for messages */
-	bool keyed;
-	bool filtered;
-	bool sole;             /* no other flow writes this target */
+	bool keyed;              /* its rows are found: key_reads */
+	bool filtered;           /* a source row may bring fewer rows than it did: leave */
+	bool owned;            /* several rows of one; update: all that is read but kept has come */
+	bool lookup;           /* rows are only added, before those of other flows */
+	bool moves;            /* a moved key is an OP_MOVE: the row has columns of its own */
+	bool sole;             /* clear takes no row of another flow */
 	unsigned rank;         /* parents before children by the target's foreign keys */
 	const char *key_array; /* the key columns as text[] input: {"a","b"}; NULL: no key */
 	unsigned nkey_reads;   /* source columns that the key's expressions read */
@@ -98,6 +115,7 @@ struct flow_plan {
 	const char *copy_out[2], *copy_in;
 	const char *stage_create, *stage_insert; /* NULL: the SELECT runs at the source */
 	const char *insert_select[2];            /* NULL: two databases */
+	const struct stage_plan *stage; /* its table's, in place of all these; NULL: not staged */
 };
 
 /* How a table is cut into chunks. */
@@ -132,6 +150,7 @@ struct table_plan {
 	const unsigned *key;
 	bool key_unique; /* no two rows have one key */
 	struct chunk_plan chunk;
+	struct stage_plan stage;
 	unsigned nflows;
 	struct flow_plan *flows;
 };

@@ -142,6 +142,10 @@ static void put_flow(const struct flow_def *f, struct buf *b)
 	buf_qualified(b, f->to.schema, f->to.name);
 	for (unsigned k = 0; k < f->key.count; k++)
 		buf_ident(b, f->key.names[k]);
+	for (unsigned k = 0; k < f->owner.count; k++) {
+		buf_puts(b, " owner ");
+		buf_ident(b, f->owner.names[k]);
+	}
 	buf_puts(b, f->insert_only ? "insert_only" : "");
 	buf_puts(b, f->select);
 }

@@ -68,19 +68,30 @@ static void sort_survivor(struct flow_rows *f, const struct fold_entry *e)
 {
 	const struct flow_plan *flow = f->flow;
 
+	bool kept = flow_reads_unchanged(flow, e->after);
+
 	if (!flow_key_same(flow, e->before, e->after)) {
 		push(f, OP_REMOVE, e);
 		push(f, OP_INSERT, e);
 		return;
 	}
-	if (flow->filtered)
+	if (flow_leaves(flow, kept))
 		push(f, OP_LEAVE, e);
-	push(f, flow_reads_unchanged(flow, e->after) ? OP_UPDATE : OP_UPSERT, e);
+	push(f, kept ? OP_UPDATE : OP_UPSERT, e);
+}
+
+/* What did not change was added when it came. */
+static void sort_lookup(struct flow_rows *f, const struct fold_entry *e)
+{
+	if (e->after && !flow_reads_unchanged(f->flow, e->after))
+		push(f, OP_UPSERT, e);
 }
 
 static void sort_entry(struct flow_rows *f, const struct fold_entry *e)
 {
-	if (e->existed && e->after)
+	if (f->flow->lookup)
+		sort_lookup(f, e);
+	else if (e->existed && e->after)
 		sort_survivor(f, e);
 	else if (e->existed)
 		push(f, OP_REMOVE, e);
@@ -133,12 +144,23 @@ static bool send_list(const struct flow_rows *f, enum op op, struct pipe *pipe,
 	return true;
 }
 
-static bool send_rank(const struct batch *b, unsigned rank, bool removals, struct pipe *pipe,
+/* Lookups first of all: what leaves and what comes is found through them. */
+enum turn { TURN_LOOKUPS, TURN_REMOVALS, TURN_REST };
+
+static enum turn turn_of(const struct flow_plan *flow, enum op op)
+{
+	if (flow->lookup)
+		return TURN_LOOKUPS;
+	return op_removes(op) ? TURN_REMOVALS : TURN_REST;
+}
+
+static bool send_rank(const struct batch *b, unsigned rank, enum turn turn, struct pipe *pipe,
 		      struct op_params *params, struct err *e)
 {
 	for (unsigned op = 0; op < OP_COUNT; op++)
 		for (unsigned i = 0; i < b->nflows; i++)
-			if (b->flows[i].flow->rank == rank && op_removes(op) == removals &&
+			if (b->flows[i].flow->rank == rank &&
+			    turn_of(b->flows[i].flow, op) == turn &&
 			    !send_list(&b->flows[i], op, pipe, params, e))
 				return false;
 	return true;
@@ -146,11 +168,14 @@ static bool send_rank(const struct batch *b, unsigned rank, bool removals, struc
 
 bool batch_send(struct batch *b, struct pipe *pipe, struct op_params *params, struct err *e)
 {
+	for (unsigned rank = 0; rank <= b->plan->max_rank; rank++)
+		if (!send_rank(b, rank, TURN_LOOKUPS, pipe, params, e))
+			return false;
 	for (unsigned rank = b->plan->max_rank + 1; rank-- > 0;)
-		if (!send_rank(b, rank, true, pipe, params, e))
+		if (!send_rank(b, rank, TURN_REMOVALS, pipe, params, e))
 			return false;
 	for (unsigned rank = 0; rank <= b->plan->max_rank; rank++)
-		if (!send_rank(b, rank, false, pipe, params, e))
+		if (!send_rank(b, rank, TURN_REST, pipe, params, e))
 			return false;
 	return true;
 }

@@ -1,6 +1,7 @@
 /*
  * sink/batch.h: folded rows as set-based statements: per flow one list of rows for each
- * operation, sent children first for removals and parents first for the rest.
+ * operation: rows of lookups first, then removals, children first, then the rest, parents
+ * first.
  *
  * Ownership  rows borrow from the fold.
  */

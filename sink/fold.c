@@ -1,5 +1,7 @@
 #include "sink/fold.h"
 
+#include "sink/ops.h"
+
 #include <stdlib.h>
 
 enum { FIRST_SLOTS = 64 };
@@ -199,6 +201,16 @@ static enum fold_result fold_nameless(struct fold *f, struct fold_table *t,
 	return FOLDED;
 }
 
+/* A row that is moved, not made again: the two ends of the move must not be parted. */
+static bool moves_row(const struct table_plan *t, const struct value *before,
+		      const struct value *after)
+{
+	for (unsigned i = 0; before && after && i < t->nflows; i++)
+		if (t->flows[i].moves && !flow_key_same(&t->flows[i], before, after))
+			return true;
+	return false;
+}
+
 static enum fold_result fold_change(struct fold *f, const struct binding *b, const struct change *c,
 				    struct err *e)
 {
@@ -215,6 +227,8 @@ static enum fold_result fold_change(struct fold *f, const struct binding *b, con
 	if (t->table->nkey == 0)
 		return fold_nameless(f, t, after);
 	if ((before && !has_key(t->table, before)) || (after && !has_key(t->table, after)))
+		return FOLD_NEEDS_ORDER;
+	if (moves_row(t->table, before, after))
 		return FOLD_NEEDS_ORDER;
 	if (after && c->kind == CHANGE_INSERT)
 		return fold_insert(f, t, after);

@@ -4,7 +4,8 @@
  * insert+update, update+update (earlier values kept where the later is unchanged),
  * delete+insert and insert+delete of one row become one entry; an update that moves the
  * row's key is a delete and an insert. What cannot be folded without losing its order
- * (TRUNCATE, a moved row with unchanged values, a change of a table whose rows have no
+ * (TRUNCATE, a moved row with unchanged values or with columns of the target's own, a
+ * change of a table whose rows have no
  * name) says so, and the batch is applied in exact order instead.
  *
  * Ownership  entries and values borrow from the transactions and the fold's arena: keep

@@ -126,3 +126,8 @@ bool flow_reads_unchanged(const struct flow_plan *flow, const struct value *afte
 			return true;
 	return false;
 }
+
+bool flow_leaves(const struct flow_plan *flow, bool kept)
+{
+	return flow->filtered && !(flow->owned && kept);
+}

@@ -41,6 +41,10 @@ bool op_send(struct pipe *pipe, const struct flow_plan *flow, enum op op, const 
 bool flow_key_same(const struct flow_plan *flow, const struct value *before,
 		   const struct value *after);
 
+/* True when a row that stays under its key may have rows to give up; kept: it reads a column
+ * whose value was not sent. */
+bool flow_leaves(const struct flow_plan *flow, bool kept);
+
 /* True when the SELECT reads a column whose value was not sent. */
 bool flow_reads_unchanged(const struct flow_plan *flow, const struct value *after);
 

@@ -133,13 +133,15 @@ static bool no_room(struct attempt *a, const struct step *s, struct err *e)
 			rejects_count(a->x->rejects));
 }
 
-/* Leaves out one more flow. A retry changes nothing for the worse. */
+/* Leaves out one more flow. A retry changes nothing for the worse. A lookup is never left
+ * out: the rows of other flows are found through it, and would be missing unnoticed. */
 static bool refuse(struct attempt *a, unsigned failed, struct err *e)
 {
 	const struct step *s = &a->steps.steps[failed];
 	unsigned i = flow_index(a, s->flow);
 
-	if (a->change ? !single_may_refuse(s->op, a->views[i].kind, e) : e->kind != ERR_DATA)
+	if (s->flow->lookup ||
+	    (a->change ? !single_may_refuse(s->op, a->views[i].kind, e) : e->kind != ERR_DATA))
 		return step_explain(s, a->lsn, e);
 	if (a->change && !a->parts[i].old && !rejects_room(a->x->rejects, new_rejects(a) + 1))
 		return no_room(a, s, e);

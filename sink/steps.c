@@ -26,7 +26,8 @@ static enum way update_way(const struct flow_plan *flow, const struct op_row *ro
 		return REPLACE;
 	if (!row->before || flow_key_same(flow, row->before, row->after))
 		return IN_PLACE;
-	return flow_reads_unchanged(flow, row->after) && flow->move.sql ? MOVE : REPLACE;
+	bool moves = flow->moves || flow_reads_unchanged(flow, row->after);
+	return moves && flow->move.sql ? MOVE : REPLACE;
 }
 
 static void take_away(struct step_list *l, struct step s, enum change_kind kind)
@@ -36,7 +37,8 @@ static void take_away(struct step_list *l, struct step s, enum change_kind kind)
 	if (kind == CHANGE_INSERT)
 		return;
 	enum way way = kind == CHANGE_DELETE ? REPLACE : update_way(s.flow, &s.row);
-	if (way == MOVE || (way == IN_PLACE && !s.flow->filtered))
+	bool kept = way == IN_PLACE && flow_reads_unchanged(s.flow, s.row.after);
+	if (way == MOVE || (way == IN_PLACE && !flow_leaves(s.flow, kept)))
 		return;
 	s.op = way == IN_PLACE ? OP_LEAVE : OP_REMOVE;
 	if (way == IN_PLACE)
@@ -59,14 +61,35 @@ static void bring(struct step_list *l, struct step s, enum change_kind kind)
 	add(l, &s);
 }
 
-/* All that goes before all that comes, so that no flow undoes another's; children first,
- * then parents first. */
+/* What did not change was added when it came. */
+static void look_up(struct step_list *l, struct step s)
+{
+	if (!s.row.after || flow_reads_unchanged(s.flow, s.row.after))
+		return;
+	s.op = OP_UPSERT;
+	add(l, &s);
+}
+
+static bool is_turn(const struct flow_plan *flow, unsigned rank, bool lookup)
+{
+	return flow->rank == rank && flow->lookup == lookup;
+}
+
+/* Lookups; then all that goes before all that comes, so that no flow undoes another's,
+ * children first, then parents first. */
 void steps_add(struct step_list *l, unsigned max_rank, const struct table_plan *t,
 	       const struct change *c, const struct flow_view *views)
 {
+	for (unsigned rank = 0; rank <= max_rank; rank++)
+		for (unsigned i = 0; i < t->nflows; i++)
+			if (is_turn(&t->flows[i], rank, true) && !views[i].skip)
+				look_up(l, (struct step){ .table = t,
+							  .flow = &t->flows[i],
+							  .change = c,
+							  .row = views[i].row });
 	for (unsigned rank = max_rank + 1; rank-- > 0;)
 		for (unsigned i = 0; i < t->nflows; i++)
-			if (t->flows[i].rank == rank && !views[i].skip)
+			if (is_turn(&t->flows[i], rank, false) && !views[i].skip)
 				take_away(l,
 					  (struct step){ .table = t,
 							 .flow = &t->flows[i],
@@ -75,7 +98,7 @@ void steps_add(struct step_list *l, unsigned max_rank, const struct table_plan *
 					  views[i].kind);
 	for (unsigned rank = 0; rank <= max_rank; rank++)
 		for (unsigned i = 0; i < t->nflows; i++)
-			if (t->flows[i].rank == rank && !views[i].skip)
+			if (is_turn(&t->flows[i], rank, false) && !views[i].skip)
 				bring(l,
 				      (struct step){ .table = t,
 						     .flow = &t->flows[i],
@@ -87,11 +110,13 @@ void steps_add(struct step_list *l, unsigned max_rank, const struct table_plan *
 static bool clear_flow(struct step_list *l, const struct table_plan *t,
 		       const struct flow_plan *flow, const struct change *c, struct err *e)
 {
+	if (flow->lookup)
+		return true; /* its rows stay */
 	if (!flow->sole)
 		return err_set(
 		    e, ERR_CONFIG,
-		    "TRUNCATE of %s: %s holds rows of other flows too, which must not go; "
-		    "delete the rows of %s with DELETE instead",
+		    "TRUNCATE of %s: %s holds rows of other flows too, which no literal in the key "
+		    "tells apart; delete the rows of %s with DELETE instead",
 		    t->label, flow->target_name, t->label);
 	add(l, &(struct step){ .table = t, .flow = flow, .change = c, .op = OP_CLEAR });
 	return true;

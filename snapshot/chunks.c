@@ -150,11 +150,13 @@ static bool must_restart(const struct table_chunks *t)
 	return chunks_one_generation(t->table) && copied && (copied < t->count || mixed);
 }
 
+/* A target that cannot be cleared for one of them alone. */
 static bool share_target(const struct table_plan *a, const struct table_plan *b)
 {
 	for (unsigned i = 0; i < a->nflows; i++)
 		for (unsigned k = 0; k < b->nflows; k++)
-			if (strcmp(a->flows[i].target, b->flows[k].target) == 0)
+			if (strcmp(a->flows[i].target, b->flows[k].target) == 0 &&
+			    !(a->flows[i].sole && b->flows[k].sole))
 				return true;
 	return false;
 }
@@ -180,7 +182,7 @@ static bool restart_table(const struct plan *plan, const struct table_plan *t, s
 			  struct err *e)
 {
 	for (unsigned i = 0; i < t->nflows; i++)
-		if (!pg_exec(target, t->flows[i].clear.sql, e))
+		if (t->flows[i].clear.sql && !pg_exec(target, t->flows[i].clear.sql, e))
 			return false;
 	return ledger_drop_chunks(target, plan->migration, t->label, e);
 }

@@ -6,6 +6,7 @@
 #include "pg/predicate.h"
 #include "pg/team.h"
 #include "snapshot/separate.h"
+#include "snapshot/stage.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -130,6 +131,17 @@ static bool stream_flow(struct worker *w, const struct flow_plan *f, const struc
 	return ok;
 }
 
+static bool insert_staged(struct worker *w, const struct flow_plan *f, struct copy_count *count,
+			  struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query(w->target, f->stage_insert, 0, NULL, &r, e);
+
+	count->rows += ok ? pg_affected(r) : 0;
+	pg_result_free(r);
+	return ok;
+}
+
 static bool on_both(struct worker *w, const char *sql, struct err *e)
 {
 	return (!w->source || pg_exec(w->source, sql, e)) && pg_exec(w->target, sql, e);
@@ -142,7 +154,8 @@ static bool separate(struct worker *w, const struct flow_plan *f, const struct t
 	struct buf sql = BUF_INIT;
 
 	chunk_sql(f->stored_select, task, &sql);
-	struct separation s = { .source = w->source ? w->source : w->target,
+	bool at_source = w->source && !stage_reads(f);
+	struct separation s = { .source = at_source ? w->source : w->target,
 				.target = w->target,
 				.plan = c->options.plan,
 				.table = task->table,
@@ -160,6 +173,8 @@ static bool separate(struct worker *w, const struct flow_plan *f, const struct t
 static bool copy_rows(struct worker *w, const struct flow_plan *f, const struct task *task,
 		      struct copy_count *count, struct err *e)
 {
+	if (stage_reads(f))
+		return f->lookup || insert_staged(w, f, count, e);
 	return f->insert_select[0] ? insert_flow(w, f, task, count, e)
 				   : stream_flow(w, f, task, count, e);
 }
@@ -198,12 +213,30 @@ static bool import_snapshot(struct pg *pg, const char *mode, const char *snapsho
 	       pg_execf(pg, e, "SET TRANSACTION SNAPSHOT '%s'", snapshot);
 }
 
-/* In one database the transaction that writes is also the one that reads. */
-static bool begin_chunk(struct worker *w, struct err *e)
+static bool stage_chunk(struct worker *w, const struct task *task, struct copy_count *count,
+			struct err *e)
+{
+	const struct copy_options *o = &w->copier->options;
+	struct stage s = { .plan = o->plan,
+			   .table = task->table,
+			   .chunk = task->chunk,
+			   .source = w->source,
+			   .target = w->target,
+			   .snapshot = o->generation->snapshot,
+			   .stop = w->stop };
+
+	if (!task->table->stage.create)
+		return true;
+	return stage_fill(&s, &count->bytes, e) && stage_lookups(&s, e);
+}
+
+/* In one database the transaction that writes is also the one that reads; what is staged was
+ * read before. */
+static bool begin_chunk(struct worker *w, const struct task *task, struct err *e)
 {
 	const struct copy_options *o = &w->copier->options;
 
-	if (o->plan->one_database)
+	if (o->plan->one_database && !task->table->stage.create)
 		return import_snapshot(w->target, "", o->generation->snapshot, e);
 	return pg_begin(w->target, e);
 }
@@ -213,8 +246,9 @@ static bool copy_chunk(struct worker *w, const struct task *task, struct err *e)
 	const struct copy_options *o = &w->copier->options;
 	const char *migration = o->plan->migration, *label = task->table->label;
 	struct copy_count count = { 0, 0 };
-	bool ok = begin_chunk(w, e) && ledger_chunk_begin(w->target, migration, label,
-							  task->chunk->no, o->generation->lg, e);
+	bool ok =
+	    stage_chunk(w, task, &count, e) && begin_chunk(w, task, e) &&
+	    ledger_chunk_begin(w->target, migration, label, task->chunk->no, o->generation->lg, e);
 
 	/* what is looked at only at the commit cannot be laid to a row */
 	ok = ok && (!o->plan->rejects || pg_exec(w->target, "SET CONSTRAINTS ALL IMMEDIATE", e));

@@ -164,6 +164,8 @@ static bool put_away_flow(const struct plan *plan, const struct flow_plan *f, bo
 {
 	const char *params[] = { f->target, f->key_array };
 
+	if (f->lookup && !foreign_keys)
+		return true; /* every chunk looks its rows up */
 	return foreign_keys ? put_away_listed(plan, target, foreign_keys_sql, 1, params, e)
 			    : put_away_listed(plan, target, indexes_sql, 2, params, e);
 }

@@ -99,6 +99,16 @@ bool check_key(struct check *c, struct flow *f, struct err *e);
 /* check_writes.c: what else happens when the target is written? */
 bool check_writes(struct check *c, struct flow *f, struct err *e);
 
+/* check_shape.c: how many rows an old row makes, and of what; for all flows together: who
+ * fills the tables that they read. */
+bool check_shape(struct check *c, struct flow *f, struct err *e);
+void check_reads(struct check *c, const struct flow *flows);
+
+/* check_union.c: flows of one old table agree; flows into one new table are told apart, and
+ * which of them can be cleared by themselves (sole). */
+void check_agreement(struct check *c, const struct flow *flows);
+void check_union(struct check *c, const struct flow *flows);
+
 /* check_stream.c: can the change stream carry what the flow reads? */
 bool check_stream(struct check *c, struct flow *f, struct err *e);
 

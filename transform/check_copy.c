@@ -132,9 +132,12 @@ static bool choose_place(struct check *c, struct flow *f, bool builtin, struct e
 	struct pg_result *types = NULL;
 	struct err refused = ERR_INIT;
 
-	if (!builtin)
+	if (f->joins || f->lookup)
+		f->copy_why = "the SELECT reads tables of the target, or adds to a lookup";
+	else if (!builtin)
 		f->copy_why = "the SELECT names functions, types or tables that are not built in";
-	f->at_source = builtin && servers_agree(c, f) && builtin_columns(c, f);
+	f->at_source = !f->joins && !f->lookup && builtin && servers_agree(c, f) &&
+		       builtin_columns(c, f);
 	if (!f->at_source)
 		return true;
 	f->copy_why = "the SELECT names built-in functions and types only, and both databases "

@@ -279,7 +279,7 @@ static bool is_key(const struct flow *f, unsigned n, const unsigned *outputs)
 
 static bool check_repeats(struct check *c, const struct flow *f, int64_t deadline_ms, struct err *e)
 {
-	bool sure = told_apart(f), ok = true;
+	bool sure = f->lookup || told_apart(f), ok = true;
 	const unsigned *outputs;
 
 	if (!c->one_database && !f->at_source) {
@@ -306,6 +306,12 @@ static bool check_flow_data(struct check *c, const struct flow *f, int64_t deadl
 {
 	struct trial t = { .flow = f };
 
+	if (f->joins) {
+		check_warn(c, f->subject,
+			   "not tried on the data, for it reads tables that may be filled only "
+			   "while the migration runs");
+		return true;
+	}
 	if (!make_tests(c, f, &t, e))
 		return err_wrap(e, "%s", f->subject);
 	if (trial_run(&t, c->source.pg, c->target.pg, c->arena, deadline_ms, e)) {

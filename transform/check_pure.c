@@ -93,6 +93,17 @@ static const char *denial(const struct query_name *n)
 	return NULL;
 }
 
+/* How many rows an item of FROM gives is often its function's affair. */
+static void judge_item(const struct flow *f, const struct query_name *n, const struct meaning *m)
+{
+	struct query_item *item = n->item ? &f->query->items[n->item - 1] : NULL;
+
+	if (item && m->set && !item->limited)
+		item->many = true;
+	else if (item && m->aggregate && !item->groups)
+		item->many = false;
+}
+
 static void judge_function(struct check *c, const struct flow *f, const struct query_name *n,
 			   const struct meaning *m)
 {
@@ -111,15 +122,23 @@ static void judge_function(struct check *c, const struct flow *f, const struct q
 	else if (m->aggregate && n->top)
 		check_fail_select(
 		    c, f, n->at,
-		    "%s() looks at several rows, and a row flow makes at most one row "
-		    "of each row; compute the value from the row itself",
+		    "%s() looks at several rows, and a row flow sees one row at a time; compute "
+		    "the value from the row itself",
+		    n->name);
+	else if (m->aggregate && n->of_old)
+		check_fail_select(
+		    c, f, n->at,
+		    "%s() is given columns of old alone, and would look at several changed rows; "
+		    "write table.column for those of the table in its FROM",
 		    n->name);
 	else if (m->set && n->top)
 		check_fail_select(
 		    c, f, n->at,
-		    "%s() returns a set, and a row flow makes at most one row of each "
-		    "row; pick one value",
-		    n->name);
+		    "%s() returns a set; pick one value, or for several rows of one row write it "
+		    "in FROM, as LATERAL %s(...), and name the flow's owner",
+		    n->name, n->name);
+	else
+		judge_item(f, n, m);
 }
 
 static bool check_functions(struct check *c, const struct flow *f, bool *builtin, struct err *e)

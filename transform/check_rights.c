@@ -144,7 +144,7 @@ bool check_stage(struct check *c, const struct flow *f, struct err *e)
 	struct pg_result *r = NULL;
 	const char *types;
 
-	if (c->one_database || f->at_source)
+	if ((c->one_database && !f->joins && !f->lookup) || f->at_source)
 		return true;
 	if (!c->target.may_temp)
 		check_fail(c, f->subject,

@@ -70,8 +70,8 @@ static void check_identity(struct check *c, const struct flow *f)
 		? "has no replica identity, so an UPDATE or DELETE on it would fail once "
 		  "it is published"
 		: NULL;
-	const char *missing =
-	    f->def->key.count ? list_columns(c, f, f->key_reads.column, outside_identity) : "";
+	const char *missing = f->nfound ? list_columns(c, f, f->key_reads.column, outside_identity)
+					: "";
 
 	if (f->def->insert_only) /* pgoutput is not even told of the others */
 		finding_add(c->findings, c->arena, FINDING_WARN, f->subject,
@@ -84,11 +84,12 @@ static void check_identity(struct check *c, const struct flow *f)
 		    "%s.%s %s; run: %s or say insert_only: true if it is only inserted into",
 		    f->from->schema, f->from->name, none, full_sql(c, f));
 	else if (*missing)
-		check_fail_at(c, f->subject, f->def->key_place,
-			      "the key reads %s, which is not in the replica identity of %s.%s, so "
+		check_fail_at(c, f->subject, flow_found_place(f),
+			      "the %s reads %s, which is not in the replica identity of %s.%s, so "
 			      "the row of a DELETE cannot be found; run: %s",
-			      missing, f->from->schema, f->from->name, full_sql(c, f));
-	else if (!f->def->key.count && f->from->replica_identity != 'f')
+			      flow_found_word(f), missing, f->from->schema, f->from->name,
+			      full_sql(c, f));
+	else if (!f->nfound && !f->lookup && f->from->replica_identity != 'f')
 		check_fail_at(
 		    c, f->subject, f->def->from_place,
 		    "the flow has no key, so a row is found again only by all its columns; "
@@ -129,8 +130,10 @@ static void check_filter(struct check *c, const struct flow *f)
 	if (*filter || *from)
 		check_fail_at(c, f->subject, f->def->select_lies.first,
 			      "%s reads %s, which is not sent when it is long and unchanged, so it "
-			      "cannot be told whether the row belongs to the target; run: %s",
-			      *filter ? "WHERE" : "FROM", *filter ? filter : from, full_sql(c, f));
+			      "cannot be told whether the row belongs to the target; %srun: %s",
+			      *filter ? "WHERE" : "FROM", *filter ? filter : from,
+			      !*filter && f->joins ? "use LEFT JOIN or a sub-SELECT, or " : "",
+			      full_sql(c, f));
 	else if (f->keeps && f->query->filtered)
 		finding_add(
 		    c->findings, c->arena, FINDING_WARN, f->subject,
@@ -138,6 +141,77 @@ static void check_filter(struct check *c, const struct flow *f)
 		    "bring its long values of %s, and the run would stop there; if that can "
 		    "happen, run: %s",
 		    list_columns(c, f, f->query->reads, flow_keeps_column), full_sql(c, f));
+}
+
+/* A lookup row of what did not change is there already, if that is all it is made of. */
+static void check_lookup_kept(struct check *c, const struct flow *f)
+{
+	const char *kept = list_columns(c, f, f->query->reads, flow_keeps_column);
+
+	if (*kept && count_reads(f, f->query->reads) > 1)
+		check_fail_at(
+		    c, f->subject, f->def->select_lies.first,
+		    "the lookup reads %s, which is not sent when it is long and unchanged, "
+		    "and other columns; run: %s",
+		    kept, full_sql(c, f));
+}
+
+/* Does FROM make an old row's rows of this column alone? */
+static bool makes_rows_alone(const struct flow *f, unsigned column)
+{
+	for (unsigned i = 0; i < f->query->nitems; i++)
+		if (f->query->items[i].relation && !f->query->items[i].left)
+			return false;
+	return !f->query->where && f->query->from.column[column] &&
+	       count_reads(f, f->query->from.column) == 1;
+}
+
+static bool reads_rows(const struct flow *f, const struct query_output *o)
+{
+	for (unsigned i = 0; i < f->query->nitems; i++)
+		if (o->reads.item[i] && !(f->query->items[i].relation && f->query->items[i].left))
+			return true;
+	return false;
+}
+
+/* What can be set while the rows stay as they are: what comes of other columns. */
+static void find_stays(struct check *c, struct flow *f, unsigned kept)
+{
+	unsigned *stays = arena_array(c->arena, f->query->noutputs, sizeof *stays);
+
+	for (unsigned i = 0; i < f->query->noutputs; i++)
+		if (!f->query->outputs[i].reads.column[kept] &&
+		    !reads_rows(f, &f->query->outputs[i]))
+			stays[f->nstays++] = i;
+	f->stays = stays;
+	f->stay_select = query_narrow(c->arena, f->query, f->nstays, stays, false, &f->stay_reads);
+	if (!f->stay_select)
+		check_fail_at(c, f->subject, f->def->select_lies.first,
+			      "the SELECT's expressions cannot be taken apart; write them more "
+			      "plainly");
+}
+
+/* The rows of an owner stay while what FROM makes them of does; else all must be known. */
+static void check_owned_kept(struct check *c, struct flow *f)
+{
+	unsigned kept = 0, count = 0;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->query->reads[i] && flow_keeps_column(f, i)) {
+			kept = i;
+			count++;
+		}
+	if (count == 1 && makes_rows_alone(f, kept)) {
+		check_mixed(c, f);
+		find_stays(c, f, kept);
+	} else if (count) {
+		check_fail_at(
+		    c, f->subject, f->def->select_lies.first,
+		    "%s is not sent when it is long and unchanged, and the rows of an owner "
+		    "cannot be made again without it (they can stay where FROM makes them "
+		    "of one such column alone, and there is no WHERE); run: %s",
+		    list_columns(c, f, f->query->reads, flow_keeps_column), full_sql(c, f));
+	}
 }
 
 /* A moved row keeps its place, so its key must be one that an UPDATE can set. */
@@ -158,14 +232,20 @@ static void check_shared_key(struct check *c, const struct flow *f)
 	bool *plain = arena_array(c->arena, f->from->ncolumns, sizeof *plain);
 	bool sure = identity != NULL;
 
-	if (!f->query->filtered || !f->def->key.count || f->def->insert_only)
+	if (!(f->query->filtered || f->owned) || !f->nfound || f->def->insert_only)
 		return;
-	for (unsigned i = 0; i < f->def->key.count; i++)
-		if (f->query->outputs[f->key[i]].plain)
-			plain[f->query->outputs[f->key[i]].column] = true;
+	for (unsigned i = 0; i < f->nfound; i++)
+		if (f->query->outputs[f->found[i]].plain)
+			plain[f->query->outputs[f->found[i]].column] = true;
 	for (unsigned i = 0; sure && i < identity->ncolumns; i++)
 		sure = plain[identity->columns[i]];
-	if (!sure)
+	if (!sure && f->owned)
+		check_warn(
+		    c, f->subject,
+		    "the owner columns do not hold the primary key of %s.%s; two old rows must "
+		    "not share an owner, for each would take the other's rows away",
+		    f->from->schema, f->from->name);
+	else if (!sure)
 		finding_add(
 		    c->findings, c->arena, FINDING_WARN, f->subject,
 		    "the key does not hold the primary key of %s.%s, and the flow has a "
@@ -258,15 +338,26 @@ static bool any_kept(const struct flow *f)
 	return false;
 }
 
+static void check_kept(struct check *c, struct flow *f)
+{
+	if (f->lookup) {
+		check_lookup_kept(c, f);
+	} else if (f->owned) {
+		check_owned_kept(c, f);
+	} else {
+		check_mixed(c, f);
+		check_filter(c, f);
+	}
+}
+
 bool check_stream(struct check *c, struct flow *f, struct err *e)
 {
 	unsigned failures = c->findings->failures;
 
 	check_identity(c, f);
 	if (c->findings->failures == failures) {
-		f->keeps = any_kept(f);
-		check_mixed(c, f);
-		check_filter(c, f);
+		f->keeps = !f->lookup && any_kept(f);
+		check_kept(c, f);
 		check_shared_key(c, f);
 		warn_fixed_key(c, f);
 	}

@@ -231,7 +231,15 @@ bool check_outputs(struct check *c, struct flow *f, struct err *e)
 
 /* --- key --- */
 
-static void unknown_key(struct check *c, const struct flow *f, const char *name)
+/* A list of outputs in the file. */
+struct named {
+	const char *word;
+	const struct name_list *names;
+	struct place place;
+};
+
+static void unknown_key(struct check *c, const struct flow *f, const struct named *n,
+			const char *name)
 {
 	const char **names = arena_array(c->arena, f->query->noutputs, sizeof(void *));
 
@@ -239,32 +247,46 @@ static void unknown_key(struct check *c, const struct flow *f, const char *name)
 		names[i] = f->query->outputs[i].name;
 	const char *near = nearest_name(name, names, f->query->noutputs);
 	if (near)
-		check_fail_at(c, f->subject, f->def->key_place,
-			      "key column \"%s\" is not among the SELECT's outputs; did you mean "
+		check_fail_at(c, f->subject, n->place,
+			      "%s column \"%s\" is not among the SELECT's outputs; did you mean "
 			      "\"%s\"?",
-			      name, near);
+			      n->word, name, near);
 	else
-		check_fail_at(
-		    c, f->subject, f->def->key_place,
-		    "key column \"%s\" is not among the SELECT's outputs; add it, or name "
-		    "the key by outputs",
-		    name);
+		check_fail_at(c, f->subject, n->place,
+			      "%s column \"%s\" is not among the SELECT's outputs; add it, or name "
+			      "the %s by outputs",
+			      n->word, name, n->word);
 }
 
-static bool find_key(struct check *c, struct flow *f)
+static bool find_outputs(struct check *c, const struct flow *f, const struct named *n,
+			 const unsigned **out)
 {
-	unsigned *key = arena_array(c->arena, f->def->key.count, sizeof *key);
+	unsigned *list = arena_array(c->arena, n->names->count, sizeof *list);
 	bool ok = true;
 
-	for (unsigned i = 0; i < f->def->key.count; i++) {
-		key[i] = query_output_find(f->query, f->def->key.names[i]);
-		if (key[i] < f->query->noutputs)
+	for (unsigned i = 0; i < n->names->count; i++) {
+		list[i] = query_output_find(f->query, n->names->names[i]);
+		if (list[i] < f->query->noutputs)
 			continue;
 		ok = false;
-		unknown_key(c, f, f->def->key.names[i]);
+		unknown_key(c, f, n, n->names->names[i]);
 	}
-	f->key = key;
+	*out = list;
 	return ok;
+}
+
+/* Key and owner; the rows of an old row are found by the owner where there is one. */
+static bool find_key(struct check *c, struct flow *f)
+{
+	struct named key = { "key", &f->def->key, f->def->key_place };
+	struct named owner = { "owner", &f->def->owner, f->def->owner_place };
+	const unsigned *owners;
+
+	if (!find_outputs(c, f, &key, &f->key) || !find_outputs(c, f, &owner, &owners))
+		return false;
+	f->found = f->owned ? owners : f->key;
+	f->nfound = f->owned ? owner.names->count : f->lookup ? 0 : key.names->count;
+	return true;
 }
 
 static bool covers(const struct flow *f, const struct catalog_index *index)
@@ -305,7 +327,7 @@ static void check_never_null(struct check *c, const struct flow *f)
 
 static void check_unique(struct check *c, const struct flow *f)
 {
-	if (f->key_away)
+	if (f->key_away || f->def->key.count == 0)
 		return;
 	check_never_null(c, f);
 	for (unsigned i = 0; i < f->to->nindexes; i++)
@@ -320,36 +342,90 @@ static void check_unique(struct check *c, const struct flow *f)
 	    list);
 }
 
-/* The SELECT for the key alone, with and without the filter. */
+/* Owner columns that are not in the key name no row by themselves, but no row without. */
+static void check_owner_null(struct check *c, const struct flow *f)
+{
+	for (unsigned i = 0; f->owned && i < f->nfound; i++) {
+		const struct catalog_column *t = flow_target(f, f->found[i]);
+		if (!t->not_null)
+			check_fail_at(
+			    c, f->subject, f->def->owner_place,
+			    "owner column \"%s\" of %s.%s may be NULL, and NULL never "
+			    "equals NULL, so its rows cannot be found; run: ALTER TABLE %s "
+			    "ALTER COLUMN %s SET NOT NULL;",
+			    t->name, f->to->schema, f->to->name,
+			    arena_qualified(c->arena, f->to->schema, f->to->name),
+			    arena_ident(c->arena, t->name));
+	}
+}
+
+/* The outputs that name one row: the key's, and the owner's. */
+static unsigned name_row(struct check *c, const struct flow *f, const unsigned **out)
+{
+	unsigned *list = arena_array(c->arena, f->def->key.count + f->nfound, sizeof *list);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < f->def->key.count; i++)
+		list[n++] = f->key[i];
+	for (unsigned i = 0; f->owned && i < f->nfound; i++)
+		if (!flow_in_key(f, f->found[i]))
+			list[n++] = f->found[i];
+	*out = list;
+	return n;
+}
+
+/* The SELECT for the key (or owner) alone, with and without the filter. */
 static void narrow(struct check *c, struct flow *f)
 {
-	f->key_select =
-	    query_narrow(c->arena, f->query, f->def->key.count, f->key, false, &f->key_reads);
-	f->row_select =
-	    query_narrow(c->arena, f->query, f->def->key.count, f->key, true, &f->row_reads);
-	bool reads = f->key_reads.elsewhere;
+	const unsigned *row;
+	unsigned nrow = name_row(c, f, &row);
+	const char *word = flow_found_word(f);
+
+	f->key_select = query_narrow(c->arena, f->query, f->nfound, f->found, false, &f->key_reads);
+	f->row_select = query_narrow(c->arena, f->query, nrow, row, true, &f->row_reads);
+	bool reads = false;
 	for (unsigned i = 0; i < f->from->ncolumns; i++)
 		reads |= f->key_reads.column[i];
 	if (!f->key_select || !f->row_select)
-		check_fail_at(c, f->subject, f->def->key_place,
-			      "the key's expressions cannot be taken out of the SELECT; write them "
-			      "more plainly");
+		check_fail_at(c, f->subject, flow_found_place(f),
+			      "the %s's expressions cannot be taken out of the SELECT; write them "
+			      "more plainly",
+			      word);
 	else if (!reads)
-		check_fail_at(c, f->subject, f->def->key_place,
-			      "the key reads no column of old, so all rows would share it; make it "
-			      "of columns that identify the row");
+		check_fail_at(c, f->subject, flow_found_place(f),
+			      "the %s reads no column of old, so all rows would share it; make it "
+			      "of columns that identify the row",
+			      word);
+}
+
+/* Has the row values that no output fills: a sequence's, or others? */
+static void look_at_unfilled(struct flow *f)
+{
+	bool unfilled = false;
+
+	for (unsigned i = 0; i < f->to->ncolumns; i++) {
+		const struct catalog_column *t = &f->to->columns[i];
+		if (query_output_find(f->query, t->name) < f->query->noutputs || t->generated)
+			continue;
+		unfilled = true;
+		f->generates |= t->sequence != NULL;
+	}
+	f->moves = unfilled && !f->owned && !f->lookup && f->nfound && !f->def->insert_only &&
+		   !flow_key_fixed(f);
 }
 
 bool check_key(struct check *c, struct flow *f, struct err *e)
 {
 	unsigned failures = c->findings->failures;
 
-	if (f->def->key.count == 0 || !find_key(c, f))
+	if (!find_key(c, f))
 		return true;
-	if (!ledger_key_away(c->target.pg, f->to->oid, &f->key_away, e))
+	if (!f->lookup && !ledger_key_away(c->target.pg, f->to->oid, &f->key_away, e))
 		return false;
 	check_unique(c, f);
-	if (c->findings->failures == failures)
+	check_owner_null(c, f);
+	look_at_unfilled(f);
+	if (c->findings->failures == failures && f->nfound)
 		narrow(c, f);
 	return true;
 }

@@ -78,9 +78,12 @@ static bool plan_flow(struct check *c, struct flow *f, struct err *e)
 	p->target = arena_qualified(c->arena, f->to->schema, f->to->name);
 	p->target_name = arena_printf(c->arena, "%s.%s", f->to->schema, f->to->name);
 	p->select = f->def->select;
-	p->keyed = f->def->key.count > 0;
+	p->keyed = f->nfound > 0 || f->lookup;
+	p->owned = f->owned;
+	p->lookup = f->lookup;
+	p->moves = f->moves;
 	p->key_array = key_array(c->arena, &f->def->key);
-	p->filtered = f->query->filtered;
+	p->filtered = f->query->filtered || f->owned;
 	p->nreads = list_reads(c->arena, f, f->query->reads, &p->reads);
 	p->nkey_reads = list_reads(c->arena, f, f->key_reads.column, &p->key_reads);
 	sql_apply(c->arena, f, p);
@@ -96,7 +99,7 @@ static bool judge_select(struct check *c, struct flow *f, struct err *e)
 	bool builtin = false;
 	unsigned failures = c->findings->failures;
 
-	if (!check_pure(c, f, &builtin, e) || !check_outputs(c, f, e))
+	if (!check_pure(c, f, &builtin, e) || !check_shape(c, f, e) || !check_outputs(c, f, e))
 		return false;
 	read_something(f);
 	return c->findings->failures > failures || check_copy(c, f, builtin, e);
@@ -117,9 +120,11 @@ static void pass_flow(struct check *c, const struct flow *f)
 {
 	finding_add(c->findings, c->arena, FINDING_PASS, f->subject, "%u outputs, %s; copied %s%s",
 		    f->query->noutputs,
-		    f->def->insert_only ? "insert-only"
-		    : f->def->key.count ? "keyed"
-					: "without key",
+		    f->lookup             ? "a lookup"
+		    : f->def->insert_only ? "insert-only"
+		    : f->owned            ? "several rows of one"
+		    : f->def->key.count   ? "keyed"
+					  : "without key",
 		    c->one_database ? "inside the database"
 		    : f->at_source  ? "through the SELECT at the source"
 				    : "raw, the SELECT runs at the target",
@@ -165,70 +170,6 @@ static struct flow *make_flows(struct check *c)
 	return flows;
 }
 
-/* What is published of a table is one decision for all its flows. */
-static void check_agreement(struct check *c, const struct flow *flows)
-{
-	for (unsigned i = 0; i < c->m->nflows; i++)
-		for (unsigned k = 0; k < i; k++)
-			if (flows[i].from->oid == flows[k].from->oid &&
-			    flows[i].def->insert_only != flows[k].def->insert_only) {
-				check_fail_at(c, flows[i].subject, flows[i].def->place,
-					      "insert_only differs from the flow at line %u, which "
-					      "reads the same table; say the same in both",
-					      flows[k].def->place.line);
-				return;
-			}
-}
-
-/* Two literals that the column cannot hold as one value: '1' and '01' may be one integer. */
-static bool differ(const char *x, const char *y, const struct catalog_column *c)
-{
-	bool text = x && *x == '\'', other = y && *y == '\'';
-
-	return x && y && text == other && strcmp(x, y) != 0 && c->exact &&
-	       (!text || catalog_is_text(c));
-}
-
-/* A key column that both flows fill with a literal, each with its own. */
-static bool told_apart(const struct flow *a, const struct flow *b)
-{
-	for (unsigned i = 0; i < a->def->key.count; i++) {
-		const struct query_output *x = &a->query->outputs[a->key[i]];
-		unsigned y = query_output_find(b->query, x->name);
-		if (y < b->query->noutputs && flow_in_key(b, y) &&
-		    differ(x->constant, b->query->outputs[y].constant, flow_target(a, a->key[i])))
-			return true;
-	}
-	return false;
-}
-
-/* Two flows out of one row must not write under one key: each would undo the other. */
-static void check_union(struct check *c, const struct flow *flows)
-{
-	for (unsigned i = 0; i < c->m->nflows; i++)
-		for (unsigned k = 0; k < i; k++)
-			if (flows[i].from->oid == flows[k].from->oid &&
-			    flows[i].to->oid == flows[k].to->oid &&
-			    (flows[i].def->key.count || flows[k].def->key.count) &&
-			    !told_apart(&flows[i], &flows[k]))
-				check_fail_at(
-				    c, flows[i].subject, flows[i].def->place,
-				    "the flow at line %u writes the same table from the same table, "
-				    "and their rows may share a key; fill a key column of each with "
-				    "a literal of its own, not cast",
-				    flows[k].def->place.line);
-}
-
-static void mark_sole(struct flow *flows, unsigned nflows)
-{
-	for (unsigned i = 0; i < nflows; i++) {
-		flows[i].plan->sole = true;
-		for (unsigned k = 0; k < nflows; k++)
-			if (k != i && flows[k].to->oid == flows[i].to->oid)
-				flows[i].plan->sole = false;
-	}
-}
-
 static struct plan *plan_create(const struct check *c)
 {
 	struct plan *p = arena_zalloc(c->arena, sizeof *p);
@@ -269,7 +210,7 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 	plan = plan_create(c);
 	check_agreement(c, flows);
 	check_union(c, flows);
-	mark_sole(flows, c->m->nflows);
+	check_reads(c, flows);
 	if (!order_flows(c, flows, c->m->nflows, plan, e))
 		return false;
 	tables_build(plan, flows, c->m->nflows);

@@ -16,6 +16,24 @@ unsigned flow_kept_column(const struct flow *f, unsigned output)
 	return i;
 }
 
+bool flow_is_found(const struct flow *f, unsigned output)
+{
+	for (unsigned i = 0; i < f->nfound; i++)
+		if (f->found[i] == output)
+			return true;
+	return false;
+}
+
+const char *flow_found_word(const struct flow *f)
+{
+	return f->owned ? "owner" : "key";
+}
+
+struct place flow_found_place(const struct flow *f)
+{
+	return f->owned ? f->def->owner_place : f->def->key_place;
+}
+
 bool flow_in_key(const struct flow *f, unsigned output)
 {
 	for (unsigned i = 0; i < f->def->key.count; i++)
@@ -28,6 +46,9 @@ bool flow_key_fixed(const struct flow *f)
 {
 	for (unsigned i = 0; i < f->def->key.count; i++)
 		if (flow_target(f, f->key[i])->identity == 'a')
+			return true;
+	for (unsigned i = 0; i < f->nfound; i++)
+		if (flow_target(f, f->found[i])->identity == 'a')
 			return true;
 	return false;
 }

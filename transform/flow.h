@@ -20,9 +20,20 @@ struct flow {
 	const struct catalog_table *from, *to;
 	const unsigned *columns; /* of each output: its column of to */
 	const unsigned *key;     /* of each key column: its output */
-	const char *key_select;  /* the SELECT with the key's outputs only, no filter */
-	const char *row_select;  /* the same with the filter */
-	struct query_reads key_reads, row_reads;
+	const unsigned *found;   /* outputs by which an old row's rows are found: owner, or key */
+	unsigned nfound;         /* 0: not at all, or never looked for (lookup) */
+	bool owned;              /* an old row makes several rows, known by owner */
+	bool lookup;             /* SELECT DISTINCT: rows are only added */
+	bool joins;              /* reads tables of the target */
+	uint32_t *relations;     /* their oids, in the order of query->relations */
+	bool generates;          /* the target has a sequence that no output fills */
+	bool moves;              /* a row whose key moves is moved: it has columns of its own */
+	const char *key_select;  /* the SELECT with the found outputs only, no filter */
+	const char *row_select;  /* with the filter; owned: with the key's outputs, too */
+	const char *stay_select; /* owned: what does not read the kept column, no filter */
+	unsigned nstays;         /* outputs of stay_select: found first, then: */
+	const unsigned *stays;
+	struct query_reads key_reads, row_reads, stay_reads;
 	const char *copy_why;   /* why the copy's SELECT runs where it does */
 	bool key_away;          /* the target's unique index comes back after the copy */
 	bool keeps;             /* reads a column that may arrive VALUE_UNCHANGED */
@@ -38,6 +49,13 @@ bool flow_keeps_column(const struct flow *f, unsigned column);
 
 /* The column of that kind that the output reads, or from->ncolumns. */
 unsigned flow_kept_column(const struct flow *f, unsigned output);
+
+/* Is the output one of those by which the rows are found? */
+bool flow_is_found(const struct flow *f, unsigned output);
+
+/* What these outputs are called in the file: "owner", or "key". */
+const char *flow_found_word(const struct flow *f);
+struct place flow_found_place(const struct flow *f);
 
 /* Is the output part of the key? */
 bool flow_in_key(const struct flow *f, unsigned output);

@@ -97,6 +97,9 @@ static const struct option flow_options[] = {
 	  .place = offsetof(struct flow_def, to_place), .help = "the new table, schema.name" },
 	{ "key", OPTION_NAMES, FIELD(flow_def, key), .place = offsetof(struct flow_def, key_place),
 	  .help = "columns of the new table that name a row; absent: it has no key" },
+	{ "owner", OPTION_NAMES, FIELD(flow_def, owner),
+	  .place = offsetof(struct flow_def, owner_place),
+	  .help = "columns of the new table that identify the old row, where one makes several" },
 	{ "insert_only", OPTION_BOOL, .fallback = "false", FIELD(flow_def, insert_only),
 	  .help = "the old table takes no UPDATE or DELETE; they are not followed" },
 	{ "only", OPTION_BOOL, .fallback = "false", FIELD(flow_def, only),
@@ -218,21 +221,24 @@ static bool same_flow(const struct flow_def *a, const struct flow_def *b)
 	       strcmp(a->to.name, b->to.name) == 0 && strcmp(a->select, b->select) == 0;
 }
 
-static bool check_key_names(const struct migration *m, const struct flow_def *f, struct err *e)
+static bool check_twice(const struct migration *m, const char *what, const struct name_list *list,
+			struct place place, struct err *e)
 {
-	for (unsigned i = 0; i < f->key.count; i++)
+	for (unsigned i = 0; i < list->count; i++)
 		for (unsigned j = 0; j < i; j++)
-			if (strcmp(f->key.names[i], f->key.names[j]) == 0)
-				return place_err(e, m->file, f->key_place,
-						 "key: '%s' stands twice; remove one",
-						 f->key.names[i]);
+			if (strcmp(list->names[i], list->names[j]) == 0)
+				return place_err(e, m->file, place,
+						 "%s: '%s' stands twice; remove one", what,
+						 list->names[i]);
 	return true;
 }
 
 static bool check_flows(const struct migration *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->nflows; i++) {
-		if (!check_key_names(m, &m->flows[i], e))
+		const struct flow_def *f = &m->flows[i];
+		if (!check_twice(m, "key", &f->key, f->key_place, e) ||
+		    !check_twice(m, "owner", &f->owner, f->owner_place, e))
 			return false;
 		for (unsigned j = 0; j < i; j++)
 			if (same_flow(&m->flows[i], &m->flows[j]))

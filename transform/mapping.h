@@ -32,6 +32,8 @@ struct flow_def {
 	struct place from_place, to_place;
 	struct name_list key; /* empty: the target has no key */
 	struct place key_place;
+	struct name_list owner; /* columns that identify the old row; empty: one row of one */
+	struct place owner_place;
 	const char *select;
 	struct text_place select_lies; /* place of select[i]: text_place_of() */
 	bool insert_only;              /* the old table takes no UPDATE or DELETE */

@@ -4,7 +4,7 @@ struct graph {
 	struct arena *arena;
 	struct flow *flows;
 	unsigned nflows;
-	const struct catalog_reference *edges;
+	const struct catalog_reference *edges; /* foreign keys, then tables that SELECTs read */
 	unsigned nedges;
 };
 
@@ -94,6 +94,28 @@ static bool raise_children(struct graph *g, const bool *counted)
 	return moved;
 }
 
+/* A table that a SELECT reads is written before what it makes. */
+static void add_reads(struct check *c, struct graph *g)
+{
+	unsigned room = g->nedges;
+
+	for (unsigned i = 0; i < g->nflows; i++)
+		room += g->flows[i].query->relations.count;
+	struct catalog_reference *all = arena_array(c->arena, room, sizeof *all);
+	if (g->nedges)
+		memcpy(all, g->edges, g->nedges * sizeof *all);
+	for (unsigned i = 0; i < g->nflows; i++) {
+		const struct flow *f = &g->flows[i];
+		for (unsigned k = 0; k < f->query->relations.count; k++)
+			all[g->nedges++] = (struct catalog_reference){
+				.child = f->to->oid,
+				.parent = f->relations[k],
+				.name = arena_printf(c->arena, "the SELECT of %s", f->subject),
+			};
+	}
+	g->edges = all;
+}
+
 bool order_flows(struct check *c, struct flow *flows, unsigned nflows, struct plan *plan,
 		 struct err *e)
 {
@@ -103,9 +125,10 @@ bool order_flows(struct check *c, struct flow *flows, unsigned nflows, struct pl
 	if (!catalog_references_load(c->target.pg, c->arena, &edges, &g.nedges, e))
 		return false;
 	g.edges = edges;
+	add_reads(c, &g);
 	bool *counted = arena_array(c->arena, g.nedges, sizeof *counted);
 	for (unsigned i = 0; i < g.nedges; i++)
-		counted[i] = counts(&g, &edges[i]);
+		counted[i] = counts(&g, &g.edges[i]);
 	while (raise_children(&g, counted))
 		; /* without circles it ends */
 	for (unsigned i = 0; i < nflows; i++)

@@ -11,8 +11,9 @@ struct shape {
 	struct arena *arena;
 	struct query *q;
 	struct query_fault *fault;
-	bool nested;  /* inside a sub-SELECT */
-	bool in_from; /* inside the top FROM */
+	unsigned depth; /* of sub-SELECTs */
+	unsigned item;  /* the item of the top FROM that is looked at, from 1; 0: none */
+	const ProtobufCMessage *call; /* the function that makes the item's rows */
 	bool ok;
 };
 
@@ -59,8 +60,10 @@ static void see_function(struct shape *s, const PgQuery__FuncCall *f)
 	    collect(s, &s->q->functions, f->n_funcname, f->funcname, tree_location(&f->base));
 
 	name->nargs = (unsigned)f->n_args;
-	name->top = !s->nested && !s->in_from;
-	if (f->over && !s->nested)
+	name->top = s->depth == 0 && s->item == 0;
+	if (s->item && (s->depth == 1 || s->call == &f->base))
+		name->item = s->item;
+	if (f->over && s->depth == 0)
 		shape_refuse(
 		    s, &f->base,
 		    "a window function looks at other rows, and a row flow sees one row at "
@@ -105,38 +108,42 @@ static void see_cast(struct shape *s, const PgQuery__TypeCast *c)
 			     "same row; write a fixed date or a column of old");
 }
 
-static void see_relation(struct shape *s, PgQuery__RangeVar *r)
+/* Catalogs change with DDL, temporary tables with the session. */
+static bool foreign_schema(const char *schema)
 {
-	struct query_tree *t = s->q->tree;
+	return strncmp(schema, "pg_", 3) == 0 || strcmp(schema, "information_schema") == 0 ||
+	       strcmp(schema, "pgcrossfade") == 0;
+}
 
-	if (*r->schemaname || strcmp(r->relname, "old") != 0)
-		shape_refuse(s, &r->base,
-			     arena_printf(s->arena,
-					  "relation \"%s%s%s\": a row flow reads old only; lookups "
-					  "by join to a target table are not supported yet",
-					  r->schemaname, *r->schemaname ? "." : "", r->relname));
-	else if (t->old || s->nested)
+static void see_relation(struct shape *s, const PgQuery__RangeVar *r)
+{
+	const char *schema = r->schemaname, *name = r->relname;
+
+	if (!*schema && strcmp(name, "old") == 0)
 		shape_refuse(s, &r->base,
 			     "old is the one row that changed: name it once, in the SELECT's own "
 			     "FROM; other rows cannot be looked at");
-	else if (r->alias && r->alias->n_colnames)
-		shape_refuse(s, &r->base, "old's columns keep their names; rename the outputs");
+	else if (!*schema)
+		shape_refuse(s, &r->base,
+			     arena_printf(s->arena,
+					  "relation \"%s\" has no schema; a flow reads old, and "
+					  "tables of the target by schema.name",
+					  name));
+	else if (*r->catalogname || foreign_schema(schema))
+		shape_refuse(s, &r->base,
+			     arena_printf(s->arena,
+					  "\"%s.%s\" is no table of the target that a flow may "
+					  "read; join one of your own",
+					  schema, name));
+	else if (!r->alias && strcmp(name, s->q->row) == 0)
+		shape_refuse(s, &r->base,
+			     arena_printf(s->arena,
+					  "\"%s\" names the changed row; give %s.%s an alias", name,
+					  schema, name));
 	else
-		t->old = r;
-}
-
-static void see_join(struct shape *s, const PgQuery__JoinExpr *j)
-{
-	if (j->alias || j->join_using_alias)
-		shape_refuse(s, &j->base, "a join with a name of its own hides old; remove its AS");
-	else if (j->is_natural)
-		shape_refuse(s, &j->base,
-			     "NATURAL joins by whatever names agree; write the condition with ON");
-	else if (j->jointype != PG_QUERY__JOIN_TYPE__JOIN_INNER &&
-		 j->jointype != PG_QUERY__JOIN_TYPE__JOIN_LEFT)
-		shape_refuse(s, &j->base,
-			     "a RIGHT or FULL join makes rows without old; put old first and use "
-			     "LEFT JOIN");
+		*name_add(s->arena, &s->q->relations) = (struct query_name){
+			.schema = schema, .name = name, .at = tree_location(&r->base)
+		};
 }
 
 static bool see(const ProtobufCMessage *m, void *context);
@@ -144,16 +151,14 @@ static bool see(const ProtobufCMessage *m, void *context);
 /* A sub-SELECT may do what the row flow itself may not: it sees functions only. */
 static void see_select(struct shape *s, const PgQuery__SelectStmt *inner)
 {
-	bool nested = s->nested;
-
 	if (inner->with_clause)
 		shape_refuse(s, &inner->with_clause->base,
 			     "WITH is not supported in a flow yet; write it as LATERAL (...)");
 	else if (inner->into_clause || inner->n_locking_clause)
 		shape_refuse(s, &inner->base, "a flow's SELECT only reads; remove INTO or FOR");
-	s->nested = true;
+	s->depth++;
 	tree_walk(&inner->base, see, s);
-	s->nested = nested;
+	s->depth--;
 }
 
 static void see_other(struct shape *s, const ProtobufCMessage *m)
@@ -184,9 +189,7 @@ static bool see(const ProtobufCMessage *m, void *context)
 	} else if (TREE_IS(m, type_cast)) {
 		see_cast(s, (const PgQuery__TypeCast *)m);
 	} else if (TREE_IS(m, range_var)) {
-		see_relation(s, (PgQuery__RangeVar *)m);
-	} else if (TREE_IS(m, join_expr)) {
-		see_join(s, (const PgQuery__JoinExpr *)m);
+		see_relation(s, (const PgQuery__RangeVar *)m);
 	} else if (TREE_IS(m, type_name)) {
 		const PgQuery__TypeName *t = (const PgQuery__TypeName *)m;
 		collect(s, &s->q->types, t->n_names, t->names, tree_location(m));
@@ -213,7 +216,16 @@ static const ProtobufCMessage *message_of(const PgQuery__Node *n)
 	return n ? &n->base : NULL;
 }
 
-/* The clauses that would make a row out of several, or several out of one. */
+/* DISTINCT alone is a list of one empty node. */
+static const ProtobufCMessage *distinct_on(const PgQuery__SelectStmt *s)
+{
+	bool on = s->n_distinct_clause &&
+		  s->distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET;
+
+	return on ? &s->distinct_clause[0]->base : NULL;
+}
+
+/* The clauses that would make a row out of several. */
 static bool check_clauses(const PgQuery__SelectStmt *s, struct query_fault *fault)
 {
 	const struct {
@@ -228,14 +240,14 @@ static bool check_clauses(const PgQuery__SelectStmt *s, struct query_fault *faul
 		  "VALUES reads nothing; write a SELECT over old" },
 		{ s->larg ? &s->larg->base : NULL,
 		  "UNION, INTERSECT and EXCEPT look at several rows; write one flow for each part" },
-		{ first_of(s->n_distinct_clause, s->distinct_clause),
-		  "DISTINCT looks at several rows; a row flow makes at most one row of each row" },
+		{ distinct_on(s),
+		  "DISTINCT ON picks one of several rows; a row flow sees one row at a time" },
 		{ first_of(s->n_group_clause, s->group_clause),
-		  "GROUP BY looks at several rows; a row flow makes at most one row of each row" },
+		  "GROUP BY looks at several rows; a row flow sees one row at a time" },
 		{ message_of(s->having_clause),
 		  "HAVING looks at several rows; use WHERE: a row flow sees one row at a time" },
 		{ first_of(s->n_window_clause, s->window_clause),
-		  "WINDOW looks at several rows; a row flow makes at most one row of each row" },
+		  "WINDOW looks at several rows; a row flow sees one row at a time" },
 		{ first_of(s->n_sort_clause, s->sort_clause),
 		  "ORDER BY has no meaning in a row flow; remove it" },
 		{ message_of(s->limit_count),
@@ -310,25 +322,47 @@ static bool read_outputs(struct arena *a, struct query *q, struct query_fault *f
 	return true;
 }
 
+static void see_node(struct shape *s, const ProtobufCMessage *m)
+{
+	if (s->ok && see(m, s))
+		tree_walk(m, see, s);
+}
+
+static const ProtobufCMessage *sole_call(const PgQuery__Node *n)
+{
+	const PgQuery__RangeFunction *f =
+	    n->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION ? n->range_function : NULL;
+
+	if (!f || f->n_functions != 1 || f->functions[0]->list->n_items == 0)
+		return NULL;
+	const PgQuery__Node *call = f->functions[0]->list->items[0];
+	return call->node_case == PG_QUERY__NODE__NODE_FUNC_CALL ? &call->func_call->base : NULL;
+}
+
+static void see_items(struct shape *s)
+{
+	for (unsigned i = 0; i < s->q->nitems; i++) {
+		const struct tree_item *item = &s->q->tree->items[i];
+		s->item = i + 1;
+		s->call = sole_call(item->node);
+		see_node(s, &item->node->base);
+		s->call = NULL;
+		if (item->join && item->join->quals)
+			see_node(s, &item->join->quals->base);
+	}
+	s->item = 0;
+}
+
 static bool see_parts(struct arena *a, struct query *q, struct query_fault *fault)
 {
-	PgQuery__SelectStmt *select = q->tree->select;
+	const PgQuery__SelectStmt *select = q->tree->select;
 	struct shape s = { .arena = a, .q = q, .fault = fault, .ok = true };
 
-	s.in_from = true;
-	for (size_t i = 0; i < select->n_from_clause; i++)
-		if (see(&select->from_clause[i]->base, &s))
-			tree_walk(&select->from_clause[i]->base, see, &s);
-	s.in_from = false;
+	see_items(&s);
 	for (size_t i = 0; i < select->n_target_list; i++)
-		tree_walk(&select->target_list[i]->base, see, &s);
+		see_node(&s, &select->target_list[i]->base);
 	if (select->where_clause)
-		tree_walk(&select->where_clause->base, see, &s);
-	if (s.ok && !q->tree->old)
-		return refuse(
-		    fault, 0,
-		    "FROM does not name old; a row flow is a SELECT over old, the row that "
-		    "changed");
+		see_node(&s, &select->where_clause->base);
 	return s.ok;
 }
 
@@ -364,12 +398,12 @@ bool query_parse(struct arena *a, const char *text, struct query **out, struct q
 	q->tree = arena_zalloc(a, sizeof *q->tree);
 	if (!tree_parse(a, text, &root, fault) || !take_statement(a, text, root, q, fault) ||
 	    !check_clauses(q->tree->select, fault) || !read_outputs(a, q, fault) ||
-	    !see_parts(a, q, fault))
+	    !from_take(a, q, fault) || !see_parts(a, q, fault))
 		return false;
-	const PgQuery__SelectStmt *s = q->tree->select;
-	q->row = q->tree->old->alias ? q->tree->old->alias->aliasname : "old";
-	q->filtered = s->where_clause || s->n_from_clause > 1 ||
-		      s->from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR;
+	q->distinct = q->tree->select->n_distinct_clause > 0;
+	q->where = q->filtered = q->tree->select->where_clause != NULL;
+	for (unsigned i = 0; i < q->nitems; i++)
+		q->filtered |= !q->items[i].left;
 	return true;
 }
 

@@ -1,9 +1,10 @@
 /*
  * transform/query.h: what a row flow's SELECT is and what it reads.
  *
- * A row flow makes at most one row out of one source row, out of nothing else: the same
- * text runs over a chunk of the table and over a batch of changes and must give the same
- * rows. So `old` stands in FROM once, and whatever looks across rows is refused.
+ * A row flow makes rows out of one source row, and of target tables that it joins: the
+ * same text runs over a chunk of the table and over a batch of changes and must give the
+ * same rows. So `old` stands in FROM once, first, and whatever looks across source rows is
+ * refused, but for a DISTINCT that only says that a row is wanted once.
  *
  * PostgreSQL's own parser (libpg_query) reads the text. Column names are resolved here
  * against old's columns; where a name may belong to a function in FROM it is left to the
@@ -29,6 +30,8 @@ struct query_name {
 	size_t at;
 	unsigned nargs; /* functions */
 	bool top;       /* functions: in the row itself, not in a sub-SELECT or in FROM */
+	unsigned item;  /* functions: it makes the rows of that item of FROM, from 1; 0: none */
+	bool of_old;    /* functions in a sub-SELECT: works on nothing but old's columns */
 };
 
 struct query_names {
@@ -38,8 +41,21 @@ struct query_names {
 
 /* A set of old's columns. */
 struct query_reads {
-	bool *column;   /* by index */
-	bool elsewhere; /* reads another item of FROM as well */
+	bool *column;   /* by index; what the items read is in it, too */
+	bool *item;     /* by index: items of FROM, and those that they rest on */
+	bool elsewhere; /* reads something else than old */
+};
+
+/* What stands in FROM beside old, in its order. */
+struct query_item {
+	const char *name; /* NULL: it has none */
+	size_t at;
+	bool relation;            /* a table of the target */
+	bool left;                /* right side of a LEFT JOIN: takes no row away */
+	bool many;                /* may give several rows; of a function the server must say so */
+	bool groups;              /* an aggregate does not make it one row */
+	bool limited;             /* LIMIT 1: one row whatever its functions return */
+	struct query_reads reads; /* its arguments and its ON */
 };
 
 struct query_output {
@@ -56,13 +72,19 @@ struct query {
 	const char *row;  /* what the text calls old */
 	unsigned noutputs;
 	struct query_output *outputs;
+	bool distinct; /* SELECT DISTINCT */
+	bool where;
 	bool filtered; /* a source row may give no row */
+	unsigned nitems;
+	struct query_item *items;
 	struct query_names functions, operators, types;
-	bool collates; /* names a collation */
+	struct query_names relations; /* of the target, wherever they stand */
+	bool collates;                /* names a collation */
 	/* After query_resolve: */
 	unsigned ncolumns;
-	struct query_reads filter, from; /* WHERE; functions in FROM */
-	bool *reads;                     /* all of it */
+	struct query_reads filter; /* WHERE */
+	struct query_reads from;   /* items of FROM that decide how many rows there are */
+	bool *reads;               /* all of it */
 	struct query_tree *tree;
 };
 
@@ -74,8 +96,9 @@ bool query_resolve(struct arena *a, struct query *q, unsigned ncolumns, const ch
 		   struct query_fault *fault);
 
 /*
- * The same SELECT with only these outputs; filtered: with its WHERE. *reads gets the
- * columns that it reads. NULL when libpg_query cannot write it.
+ * The same SELECT with only these outputs; filtered: with its WHERE and all of its FROM,
+ * else only with the items of FROM that the outputs rest on. *reads gets the columns that
+ * it reads. NULL when libpg_query cannot write it.
  */
 const char *query_narrow(struct arena *a, const struct query *q, unsigned noutputs,
 			 const unsigned *outputs, bool filtered, struct query_reads *reads);

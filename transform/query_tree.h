@@ -14,10 +14,24 @@
 
 #include <pg_query.pb-c.h>
 
+/* Where an item of FROM stands. */
+struct tree_item {
+	PgQuery__Node *node;
+	const PgQuery__JoinExpr *join; /* whose right side it is, or NULL */
+	unsigned first; /* it rests on the items from this one on: its place between commas */
+};
+
 struct query_tree {
 	PgQuery__SelectStmt *select;
 	PgQuery__RangeVar *old;
+	struct tree_item *items; /* query->nitems of them */
 };
+
+/* Takes FROM apart into old and the items; false with the fault set. */
+bool from_take(struct arena *a, struct query *q, struct query_fault *fault);
+
+/* FROM with old and those items alone. */
+void from_prune(struct arena *a, const struct query *q, const bool *keep, PgQuery__SelectStmt *s);
 
 /* Parses text; false with the fault set where it does not parse or is no sane size. */
 bool tree_parse(struct arena *a, const char *text, PgQuery__ParseResult **out,

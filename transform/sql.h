@@ -45,6 +45,10 @@ void sql_trial(struct arena *a, const struct trial *t, struct statement *out);
 const char *sql_repeated(struct arena *a, const struct flow *f, unsigned n,
 			 const unsigned *outputs);
 
+/* A table's stage and the stage_insert of its flows, where one of them reads tables of the
+ * target or is a lookup. flows: in the order in which their plans were added to the tables. */
+void sql_stage(struct plan *plan, const struct flow *flows, unsigned nflows, unsigned table);
+
 /* sample and judge of a table with a chunk key. */
 void sql_chunk(struct arena *a, const char *migration, unsigned no, struct table_plan *table);
 

@@ -1,5 +1,5 @@
 /* What a chunk of the copy runs, and how a table is cut into chunks. */
-#include "transform/sql.h"
+#include "transform/sql_parts.h"
 
 #include "pg/quote.h"
 
@@ -48,16 +48,6 @@ void sql_put_rows(struct buf *b, const struct flow *f)
 	buf_puts(b, " FROM (WITH old AS (");
 	put_source(b, f);
 	buf_printf(b, "true) SELECT s.* FROM (\n%s\n) s) q", f->query->text);
-}
-
-static void put_insert_into(struct buf *b, const struct flow *f)
-{
-	buf_puts(b, "INSERT INTO ");
-	buf_qualified(b, f->to->schema, f->to->name);
-	buf_puts(b, " (");
-	sql_put_target_columns(b, f);
-	buf_puts(b, ") ");
-	sql_put_overriding(b, f);
 }
 
 /* The end of each COPY: both sides speak one format. */
@@ -117,7 +107,7 @@ static void copy_by_stage(struct arena *a, const struct flow *f, struct flow_pla
 	put_reads(&b, f);
 	buf_printf(&b, ") FROM STDIN%s", copy_format(f));
 	out->copy_in = sql_text(a, &b);
-	put_insert_into(&b, f);
+	sql_put_insert_into(&b, f);
 	buf_puts(&b, "WITH old AS (SELECT ");
 	put_reads(&b, f);
 	buf_printf(&b, " FROM pg_temp.%s) SELECT ", stage);
@@ -130,7 +120,7 @@ static void copy_inside(struct arena *a, const struct flow *f, struct flow_plan 
 {
 	struct buf b = BUF_INIT;
 
-	put_insert_into(&b, f);
+	sql_put_insert_into(&b, f);
 	buf_puts(&b, "WITH old AS (");
 	put_source(&b, f);
 	out->insert_select[0] = sql_text(a, &b);

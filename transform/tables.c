@@ -33,13 +33,13 @@ static bool within_identity(const struct catalog_table *from, const struct catal
 	return true;
 }
 
-/* The only keyed flow of a table, or NULL. */
+/* The only flow of a table whose rows are found by something, or NULL. */
 static const struct flow *sole_keyed(const struct flow *flows, unsigned nflows, uint32_t table)
 {
 	const struct flow *found = NULL;
 
 	for (unsigned i = 0; i < nflows; i++) {
-		if (flows[i].from->oid != table || flows[i].def->key.count == 0)
+		if (flows[i].from->oid != table || flows[i].nfound == 0)
 			continue;
 		if (found)
 			return NULL;
@@ -99,15 +99,24 @@ static bool keeps_apart(const struct catalog_column *from, const struct catalog_
 	       (strcmp(from->type, to->type) == 0 || strcmp(to->type, to->bare_type) == 0);
 }
 
-bool tables_key_holds(const struct flow *f, unsigned column)
+static bool holds(const struct flow *f, const unsigned *outputs, unsigned count, unsigned column)
 {
-	for (unsigned i = 0; i < f->def->key.count; i++) {
-		const struct query_output *o = &f->query->outputs[f->key[i]];
+	for (unsigned i = 0; i < count; i++) {
+		const struct query_output *o = &f->query->outputs[outputs[i]];
 		if (o->plain && o->column == column &&
-		    keeps_apart(&f->from->columns[column], flow_target(f, f->key[i])))
+		    keeps_apart(&f->from->columns[column], flow_target(f, outputs[i])))
 			return true;
 	}
 	return false;
+}
+
+/* By key, and by owner where there is one. Rows that are only added do not care. */
+bool tables_key_holds(const struct flow *f, unsigned column)
+{
+	unsigned nkey = f->def->key.count;
+
+	return f->lookup || ((!f->owned || holds(f, f->found, f->nfound, column)) &&
+			     (nkey == 0 || holds(f, f->key, nkey, column)));
 }
 
 /*
@@ -118,8 +127,7 @@ static bool every_key_holds(const struct flow *flows, unsigned nflows, uint32_t 
 			    unsigned column)
 {
 	for (unsigned i = 0; i < nflows; i++)
-		if (flows[i].from->oid == table && flows[i].def->key.count &&
-		    !tables_key_holds(&flows[i], column))
+		if (flows[i].from->oid == table && !tables_key_holds(&flows[i], column))
 			return false;
 	return true;
 }
@@ -210,8 +218,10 @@ void tables_build(struct plan *plan, const struct flow *flows, unsigned nflows)
 	for (unsigned i = 0; i < plan->ntables; i++)
 		for (unsigned k = 0; k < plan->tables[i].nflows; k++)
 			take_identity(plan->arena, &plan->tables[i], &plan->tables[i].flows[k]);
-	for (unsigned i = 0; i < plan->ntables; i++)
+	for (unsigned i = 0; i < plan->ntables; i++) {
 		sql_chunk(plan->arena, plan->migration, i, &plan->tables[i]);
+		sql_stage(plan, flows, nflows, i);
+	}
 }
 
 static bool known_sequence(const struct sequence_plan *list, unsigned count,

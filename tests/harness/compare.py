@@ -23,9 +23,25 @@ def output_columns(cursor, select):
     return [column.name for column in cursor.description]
 
 
+def copy_old(source, target, flow):
+    """The old table's rows in a temporary table of the target, and the SELECT over them."""
+    source.execute("SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a"
+                   " WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped"
+                   " ORDER BY a.attnum", [flow.source])
+    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in source.fetchall())
+    target.execute(f"DROP TABLE IF EXISTS pg_temp.copied; CREATE TEMP TABLE copied ({columns})")
+    with tempfile.SpooledTemporaryFile(max_size=64 << 20) as rows:
+        source.copy_expert(f"COPY {flow.source} TO STDOUT", rows)
+        rows.seek(0)
+        target.copy_expert("COPY pg_temp.copied FROM STDIN", rows)
+    return f"WITH old AS (TABLE pg_temp.copied) {flow.select.strip()}"
+
+
 def load_expected(source, target, flow):
     """Appends what the SELECT gives to the temporary table `expected` at the target."""
     select = select_over_source(flow)
+    if flow.at_target:
+        select, source = copy_old(source, target, flow), target
     columns = output_columns(source, select)
     names = ", ".join(quoted(name) for name in columns)
     target.execute(f"CREATE TEMP TABLE IF NOT EXISTS expected AS"
@@ -48,10 +64,20 @@ def unequal_rows(target, table, names):
 
 
 def target_differences(source, target, table, flows):
-    """Lines that say how one target differs from its flows' SELECTs; [] if it does not."""
+    """Lines that say how one target differs from its flows' SELECTs; [] if it does not.
+
+    The rows of a lookup are each there once, and there may be more of them.
+    """
     target.execute("DROP TABLE IF EXISTS pg_temp.expected")
     for flow in flows:
         names = load_expected(source, target, flow)
+    if flows[0].lookup:
+        target.execute(f"CREATE TEMP TABLE once AS SELECT DISTINCT {names} FROM pg_temp.expected;"
+                       f"INSERT INTO pg_temp.once SELECT {names} FROM {table}"
+                       f" EXCEPT SELECT {names} FROM pg_temp.expected;"
+                       f"TRUNCATE pg_temp.expected;"
+                       f"INSERT INTO pg_temp.expected ({names}) SELECT {names} FROM pg_temp.once;"
+                       f"DROP TABLE pg_temp.once")
     unequal = unequal_rows(target, table, names)
     missing = [(row, n) for row, n in unequal if n > 0]
     surplus = [(row, -n) for row, n in unequal if n < 0]

@@ -12,11 +12,16 @@ class Flow:
     select: str
     key: tuple = ()
     insert_only: bool = False
+    owner: tuple = ()
+    lookup: bool = False   # SELECT DISTINCT: the target keeps rows that the source lost
+    at_target: bool = False  # joins tables of the target: compared there
 
     def yaml(self):
         lines = [f"  - from: {scalar(self.source)}", f"    to: {scalar(self.target)}"]
         if self.key:
             lines.append(f"    key: [{', '.join(scalar(name) for name in self.key)}]")
+        if self.owner:
+            lines.append(f"    owner: [{', '.join(scalar(name) for name in self.owner)}]")
         if self.insert_only:
             lines.append("    insert_only: true")
         lines.append("    select: |")

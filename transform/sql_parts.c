@@ -1,0 +1,229 @@
+/* The parts that a flow's statements are put together from. */
+#include "transform/sql_parts.h"
+
+#include "pg/quote.h"
+
+static const char *const wire_names[] = {
+	[WIRE_INT2] = "int2[]", [WIRE_INT4] = "int4[]", [WIRE_INT8] = "int8[]",
+	[WIRE_TEXT] = "text[]", [WIRE_BOOL] = "bool[]",
+};
+
+enum wire sql_wire(uint32_t type_oid)
+{
+	enum { INT8_OID = 20, INT2_OID = 21, INT4_OID = 23 };
+
+	switch (type_oid) {
+	case INT2_OID:
+		return WIRE_INT2;
+	case INT4_OID:
+		return WIRE_INT4;
+	case INT8_OID:
+		return WIRE_INT8;
+	default:
+		return WIRE_TEXT;
+	}
+}
+
+const char *sql_text(struct arena *a, struct buf *b)
+{
+	const char *text = arena_strndup(a, buf_str(b), b->len);
+
+	buf_free(b);
+	return text;
+}
+
+/* --- parameters --- */
+
+struct binding bind_row(struct arena *a, const struct flow *f, const bool *reads, bool keeps)
+{
+	struct param *params = arena_array(a, (size_t)f->from->ncolumns * 2, sizeof *params);
+	struct binding b = { .flow = f, .alias = "u", .first = 1, .params = params };
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (reads[i])
+			params[b.nparams++] =
+			    (struct param){ PARAM_VALUE, i,
+					    sql_wire(f->from->columns[i].type_oid) };
+	for (unsigned i = 0; keeps && i < f->from->ncolumns; i++)
+		if (reads[i] && flow_keeps_column(f, i))
+			params[b.nparams++] = (struct param){ PARAM_KEEP, i, WIRE_BOOL };
+	return b;
+}
+
+static void put_unnest(struct buf *b, const struct binding *bound)
+{
+	buf_puts(b, "unnest(");
+	for (unsigned i = 0; i < bound->nparams; i++)
+		buf_printf(b, "%s$%u::%s", i ? ", " : "", bound->first + i,
+			   wire_names[bound->params[i].wire]);
+	buf_printf(b, ") AS %s(", bound->alias);
+	for (unsigned i = 0; i < bound->nparams; i++)
+		buf_printf(b, "%sc%u", i ? ", " : "", i);
+	buf_putc(b, ')');
+}
+
+/*
+ * A cast reads a text as the type's own input does, but for one type: that of text to
+ * regclass takes "-" and numbers for names. Of bpchar there is none, and so the input is used.
+ */
+static const char *cast_by_way_of(uint32_t type_oid)
+{
+	enum { REGCLASS_OID = 2205 };
+
+	return type_oid == REGCLASS_OID ? "::bpchar" : "";
+}
+
+/*
+ * SELECT u.c0 AS "id", u.c1::numeric AS "amount": without the modifier, which the source
+ * may have changed since. The bare type cuts and rounds nothing.
+ */
+static void put_row(struct buf *b, const struct binding *bound)
+{
+	buf_puts(b, "SELECT");
+	for (unsigned i = 0; i < bound->nparams; i++) {
+		const struct param *p = &bound->params[i];
+		const struct catalog_column *c = &bound->flow->from->columns[p->column];
+		if (p->kind != PARAM_VALUE)
+			continue;
+		buf_printf(b, "%s %s.c%u", i ? "," : "", bound->alias, i);
+		if (p->wire == WIRE_TEXT)
+			buf_printf(b, "%s::%s", cast_by_way_of(c->type_oid), c->bare_type);
+		buf_puts(b, " AS ");
+		buf_ident(b, c->name);
+	}
+}
+
+void sql_put_cte(struct buf *b, const struct binding *bound, const char *materialized)
+{
+	buf_printf(b, "WITH old AS %s(", materialized);
+	put_row(b, bound);
+	buf_puts(b, " FROM ");
+	put_unnest(b, bound);
+	buf_puts(b, ") ");
+}
+
+void sql_put_lateral(struct buf *b, const struct binding *bound, const char *select,
+		     const char *name)
+{
+	put_unnest(b, bound);
+	buf_puts(b, ", LATERAL (WITH old AS (");
+	put_row(b, bound);
+	buf_printf(b, ") SELECT s.* FROM (\n%s\n) s) %s", select, name);
+}
+
+void sql_name(struct arena *a, const struct flow *f, const char *what, struct buf *sql,
+	      const struct binding *bound, struct statement *out)
+{
+	*out = (struct statement){
+		.name = arena_printf(a, "f%u_%s", f->no, what),
+		.sql = sql_text(a, sql),
+		.nparams = bound ? bound->nparams : 0,
+		.params = bound ? bound->params : NULL,
+	};
+}
+
+/* --- parts --- */
+
+void sql_put_target_columns(struct buf *b, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->query->noutputs; i++) {
+		buf_puts(b, i ? ", " : "");
+		buf_ident(b, f->query->outputs[i].name);
+	}
+}
+
+void sql_put_outputs(struct buf *b, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->query->noutputs; i++) {
+		buf_puts(b, i ? ", q." : "q.");
+		buf_ident(b, f->query->outputs[i].name);
+	}
+}
+
+void sql_put_overriding(struct buf *b, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->query->noutputs; i++)
+		if (flow_target(f, i)->identity == 'a') {
+			buf_puts(b, "OVERRIDING SYSTEM VALUE ");
+			return;
+		}
+}
+
+void sql_put_target(struct buf *b, const struct flow *f)
+{
+	buf_qualified(b, f->to->schema, f->to->name);
+}
+
+const char *sql_stored_type(const struct catalog_column *c)
+{
+	enum { BPCHAR = 1042, VARCHAR = 1043, BIT = 1560, VARBIT = 1562 };
+	bool length = c->type_oid == BPCHAR || c->type_oid == VARCHAR || c->type_oid == BIT ||
+		      c->type_oid == VARBIT;
+
+	return length ? c->bare_type : c->type;
+}
+
+void sql_put_match(struct buf *b, const struct flow *f, const struct match *m)
+{
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct catalog_column *c = flow_target(f, m->outputs[i]);
+		buf_printf(b, "%s%s.", i ? " AND " : "", m->held);
+		buf_ident(b, c->name);
+		buf_printf(b, " = %s.", m->given);
+		buf_ident(b, c->name);
+		buf_printf(b, "::%s", sql_stored_type(c));
+	}
+}
+
+void sql_put_found(struct buf *b, const struct flow *f, const char *given)
+{
+	struct match m = { "t", given, f->nfound, f->found };
+
+	sql_put_match(b, f, &m);
+}
+
+void sql_put_insert_into(struct buf *b, const struct flow *f)
+{
+	buf_puts(b, "INSERT INTO ");
+	sql_put_target(b, f);
+	buf_puts(b, " (");
+	sql_put_target_columns(b, f);
+	buf_puts(b, ") ");
+	sql_put_overriding(b, f);
+}
+
+void sql_put_conflict_target(struct buf *b, const struct flow *f)
+{
+	buf_puts(b, " ON CONFLICT (");
+	for (unsigned i = 0; i < f->def->key.count; i++) {
+		buf_puts(b, i ? ", " : "");
+		buf_ident(b, f->def->key.names[i]);
+	}
+	buf_putc(b, ')');
+}
+
+void sql_put_conflict(struct buf *b, const struct flow *f)
+{
+	const char *separator = " DO UPDATE SET ";
+
+	sql_put_conflict_target(b, f);
+	for (unsigned i = 0; i < f->query->noutputs; i++) {
+		if (flow_in_key(f, i))
+			continue;
+		buf_puts(b, separator);
+		buf_ident(b, f->query->outputs[i].name);
+		buf_puts(b, " = EXCLUDED.");
+		buf_ident(b, f->query->outputs[i].name);
+		separator = ", ";
+	}
+	if (f->query->noutputs == f->def->key.count)
+		buf_puts(b, " DO NOTHING");
+}
+
+void sql_put_old(struct arena *a, const struct flow *f, struct buf *b, struct statement *out)
+{
+	struct binding bound = bind_row(a, f, f->query->reads, false);
+
+	sql_put_cte(b, &bound, "");
+	*out = (struct statement){ .nparams = bound.nparams, .params = bound.params };
+}
