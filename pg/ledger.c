@@ -217,9 +217,9 @@ bool ledger_set_error(struct pg *target, const char *migration, const char *erro
 	    migration, error, e);
 }
 
-static const char *const owned_tables[] = { "migration",  "chunk",   "chunk_copied",
-					    "partition",  "reread",  "progress",
-					    "definition", "request", "reject", "service" };
+static const char *const owned_tables[] = { "migration", "chunk",    "chunk_copied", "partition",
+					    "reread",    "progress", "definition",   "request",
+					    "reject",    "service" };
 
 static bool forget_rows(struct pg *target, const char *migration, struct err *e)
 {

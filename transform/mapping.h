@@ -76,7 +76,7 @@ struct migration {
 	const char *source, *target; /* conninfo without password */
 	const char *decoder;
 	const char *synchronous_commit; /* of the stream's transactions: on, off */
-	struct name_list search_path; /* after pg_catalog */
+	struct name_list search_path;   /* after pg_catalog */
 	uint64_t jobs, chunk_bytes, memory, rejects;
 	int64_t snapshot_max_age;
 	struct cutover_def cutover;
