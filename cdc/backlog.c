@@ -18,9 +18,10 @@ enum {
 	FIRST_STEP = 8 << 20,  /* so that there is something to apply soon */
 	LAST_STEP = 256 << 20, /* a step is at most that long */
 	STEP_GROWTH = 4,
-	ADVANCE_AFTER = 64 << 20,
-	RESULT_BYTES = 512 << 20, /* what a step should make at most */
-	READ_AGAIN = 4,           /* at most so many times what the step brings */
+	ADVANCE_AFTER = 512 << 20, /* it reads WAL again as well */
+	RESULT_BYTES = 512 << 20,  /* what a step should make at most */
+	READ_AGAIN = 4,            /* at most so many times what the step brings */
+	NOTHING = 64,              /* a result that many times smaller than its WAL */
 };
 
 enum state {
@@ -43,6 +44,7 @@ struct backlog {
 	lsn_t applied, advanced; /* durable at the target; what the slot knows of it */
 	uint64_t step, limit;    /* the next one's length; at most */
 	uint64_t asked, made;    /* WAL and result of the step at hand */
+	lsn_t restart;           /* where the one before was read from */
 	struct standing {
 		lsn_t flushed;       /* there is no more than that */
 		lsn_t restart, next; /* of the cursor: reads from there, has given out that */
@@ -124,10 +126,14 @@ static bool choose_step(struct backlog *b)
 	uint64_t left = now->flushed > now->next ? now->flushed - now->next : 0;
 	uint64_t again = now->next > now->restart ? now->next - now->restart : 0;
 
+	/* a large transaction is under way: each step would read it again before it ends */
+	bool stuck = b->asked && b->made < b->asked / NOTHING && now->restart == b->restart;
+
+	b->restart = now->restart;
 	if (b->step < again / READ_AGAIN)
 		b->step = again / READ_AGAIN < b->limit ? again / READ_AGAIN : b->limit;
 	b->asked = left < b->step ? left : b->step;
-	return left >= LEAVE_TO_STREAM && again <= READ_AGAIN * b->asked;
+	return !stuck && left >= LEAVE_TO_STREAM && again <= READ_AGAIN * b->asked;
 }
 
 static enum source_result over(struct backlog *b, struct source_frame *out)

@@ -20,6 +20,7 @@ enum {
 	STATUS_MS = 1000,      /* while there is something to tell, or the queue is full */
 	STATUS_IDLE_MS = 5000, /* otherwise */
 	GOODBYE_MS = 500,
+	HEAP_BYTES = 64 << 10, /* in the queue: the applier is busy for some time */
 };
 
 struct receiver {
@@ -217,7 +218,7 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 
 	/* while the applier has work nobody waits for us: the walsender writes message by
 	 * message, and reading it so costs a switch of tasks for each */
-	if (r->source->ops->by_message && queue_bytes(r->queue))
+	if (r->source->ops->by_message && queue_bytes(r->queue) > HEAP_BYTES)
 		clock_sleep_ms(1);
 	left = left < 1 ? 1 : left > STATUS_MS ? STATUS_MS : left;
 	int64_t since = clock_us();
