@@ -55,11 +55,14 @@ enum change_kind {
 	CHANGE_INSERT,   /* after */
 	CHANGE_UPDATE,   /* after; before when the stream sent it */
 	CHANGE_DELETE,   /* before */
-	CHANGE_TRUNCATE, /* relation only; one change a table */
+	CHANGE_TRUNCATE, /* relation; one change a table; before: see below */
 	CHANGE_MESSAGE,  /* logical message: prefix, content */
 };
 
 /*
+ * A TRUNCATE with before is of the rows only that were copied under an LSN up to that one,
+ * which is before's only value. snapshot/judge.h makes it so.
+ *
  * before: what the replica identity holds of the old row. Columns outside the
  * identity are VALUE_UNCHANGED there (not sent), never VALUE_NULL.
  */

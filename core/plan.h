@@ -72,6 +72,8 @@ struct stage_plan {
  *   leave    params: the new row. Removes rows that the filter no longer lets in.
  *            NULL sql without filter.
  *   clear    no params: every row of this flow. For TRUNCATE; see sole.
+ *   clear_copied  params: an LSN. Those of chunks copied under an LSN up to it. NULL sql where a
+ *            target row does not tell its chunk.
  *   move     params: old key_reads, then the new row with keeps (one-row arrays only):
  *            the key changes in place, kept columns stay; where the filter does not let
  *            the new row in, the old one goes. NULL sql unless toastable.
@@ -104,7 +106,7 @@ struct flow_plan {
 	unsigned nstored;
 	const unsigned *stored;
 	const char *stored_select[2];
-	struct statement insert, upsert, update, remove, leave, clear, move;
+	struct statement insert, upsert, update, remove, leave, clear, clear_copied, move;
 	/* Copy of a chunk; {range} below is table_plan.chunk's predicate.
 	 * copy_out: COPY (...) TO STDOUT up to and after the predicate's place.
 	 * copy_in: COPY ... FROM STDIN at the target (of the SELECT's output, or of raw rows

@@ -8,6 +8,7 @@
  *   chunk         how each table is cut; written once, before its first row is copied
  *   chunk_copied  one row a copied chunk, committed with the chunk's rows
  *   partition     partitions of the old tables that copy and stream stand on
+ *   reread        rows that were read once more, under an LSN of their own
  *   progress      the last source transaction applied, updated in the batch's own commit
  *   definition    indexes and constraints that are dropped for the copy, until rebuilt
  *   request       what the other commands ask of `run`, and its answer
@@ -105,6 +106,23 @@ bool ledger_add_partition(struct pg *target, const char *migration,
 bool ledger_partitions(struct pg *target, const char *migration, struct arena *a,
 		       struct ledger_partition **out, unsigned *count, struct err *e);
 bool ledger_drop_partitions(struct pg *target, const char *migration, struct err *e);
+
+/* --- keys whose rows were read again, each under an LSN of its own --- */
+
+struct ledger_reread {
+	const char *relation;
+	unsigned nkey;
+	const char **key;
+	lsn_t lg;         /* it was read under */
+	lsn_t commit_lsn; /* of the transaction that made it necessary */
+};
+
+bool ledger_add_reread(struct pg *target, const char *migration, const struct ledger_reread *r,
+		       struct err *e);
+bool ledger_rereads(struct pg *target, const char *migration, const char *relation, struct arena *a,
+		    struct ledger_reread **out, unsigned *count, struct err *e);
+/* Those of transactions past that LSN, which were not applied. */
+bool ledger_drop_rereads(struct pg *target, const char *migration, lsn_t applied, struct err *e);
 
 /* --- saved definitions --- */
 

@@ -126,6 +126,19 @@ static bool begin_durable(struct pipeline *p, struct err *e)
 	return flush_force(p->session->target, p->durable.mark, e);
 }
 
+static bool create_judge(struct pipeline *p, struct err *e)
+{
+	const struct session *s = p->session;
+	struct reread_options o = { .plan = s->plan,
+				    .source = s->source_options,
+				    .target = p->target,
+				    .slot = s->slot,
+				    .plugin = s->migration->decoder,
+				    .applied = p->progress->lsn };
+
+	return judge_create(&o, &p->judge, e);
+}
+
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)
 {
 	struct pipeline *p = xcalloc(1, sizeof *p);
@@ -136,7 +149,7 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 	bool ok =
 	    check_slot(s, &active, e) &&
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
-	    load_progress(p, e) && judge_create(s->plan, p->target, &p->judge, e) &&
+	    load_progress(p, e) && create_judge(p, e) &&
 	    applier_create(p->target, s->plan, p->progress, exact_lsn, &p->applier, e) &&
 	    begin_durable(p, e) && start_receiver(p, e);
 	if (!ok) {

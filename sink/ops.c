@@ -15,6 +15,8 @@ static const struct {
 	[OP_REMOVE] = { "remove", offsetof(struct flow_plan, remove), true, true, false },
 	[OP_LEAVE] = { "leave", offsetof(struct flow_plan, leave), true, false, true },
 	[OP_CLEAR] = { "clear", offsetof(struct flow_plan, clear), true, false, false },
+	[OP_CLEAR_COPIED] = { "clear", offsetof(struct flow_plan, clear_copied), true, true,
+			      false },
 	[OP_INSERT] = { "insert", offsetof(struct flow_plan, insert), false, false, false },
 	[OP_UPSERT] = { "upsert", offsetof(struct flow_plan, upsert), false, false, false },
 	[OP_UPDATE] = { "update", offsetof(struct flow_plan, update), false, false, true },

@@ -12,7 +12,17 @@
 #include "pg/pipe.h"
 
 /* In the order a batch sends them. */
-enum op { OP_REMOVE, OP_LEAVE, OP_CLEAR, OP_INSERT, OP_UPSERT, OP_UPDATE, OP_MOVE, OP_COUNT };
+enum op {
+	OP_REMOVE,
+	OP_LEAVE,
+	OP_CLEAR,
+	OP_CLEAR_COPIED,
+	OP_INSERT,
+	OP_UPSERT,
+	OP_UPDATE,
+	OP_MOVE,
+	OP_COUNT
+};
 
 const struct statement *op_statement(const struct flow_plan *flow, enum op op);
 const char *op_name(enum op op);

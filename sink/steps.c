@@ -118,7 +118,17 @@ static bool clear_flow(struct step_list *l, const struct table_plan *t,
 		    "TRUNCATE of %s: %s holds rows of other flows too, which no literal in the key "
 		    "tells apart; delete the rows of %s with DELETE instead",
 		    t->label, flow->target_name, t->label);
-	add(l, &(struct step){ .table = t, .flow = flow, .change = c, .op = OP_CLEAR });
+	if (c->has_before && !flow->clear_copied.sql)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "TRUNCATE of %s fell between the snapshots its chunks were copied "
+		    "under, and a row of %s does not tell its chunk; abort and start again",
+		    t->label, flow->target_name);
+	add(l, &(struct step){ .table = t,
+			       .flow = flow,
+			       .change = c,
+			       .op = c->has_before ? OP_CLEAR_COPIED : OP_CLEAR,
+			       .row = { c->has_before ? c->before.values : NULL, NULL } });
 	return true;
 }
 

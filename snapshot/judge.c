@@ -19,7 +19,8 @@ struct judge {
 	struct arena arena;
 	struct bindings bindings;
 	struct span *spans; /* plan->ntables */
-	lsn_t consistent;
+	struct reread *reread;
+	const struct relation **whole; /* plan->ntables; of rows read again */
 };
 
 static bool load_span(struct judge *j, unsigned table, struct err *e)
@@ -35,21 +36,21 @@ static bool load_span(struct judge *j, unsigned table, struct err *e)
 		s->lowest = i == 0 || chunks[i].lg < s->lowest ? chunks[i].lg : s->lowest;
 		s->highest = chunks[i].lg > s->highest ? chunks[i].lg : s->highest;
 	}
-	if (j->spans[table].highest > j->consistent)
-		j->consistent = j->spans[table].highest;
 	arena_finish(&scratch);
 	return ok;
 }
 
-bool judge_create(const struct plan *plan, struct pg *target, struct judge **out, struct err *e)
+bool judge_create(const struct reread_options *options, struct judge **out, struct err *e)
 {
+	const struct plan *plan = options->plan;
 	struct judge *j = xcalloc(1, sizeof *j);
-	bool ok = true;
+	bool ok = reread_create(options, &j->reread, e);
 
 	j->plan = plan;
-	j->target = target;
+	j->target = options->target;
 	j->bindings = (struct bindings){ plan, &j->arena, NULL };
 	j->spans = xcalloc(plan->ntables, sizeof *j->spans);
+	j->whole = xcalloc(plan->ntables, sizeof(void *));
 	for (unsigned i = 0; ok && i < plan->ntables; i++)
 		ok = load_span(j, i, e);
 	if (ok)
@@ -63,14 +64,30 @@ void judge_destroy(struct judge *j)
 {
 	if (!j)
 		return;
+	reread_destroy(j->reread);
 	arena_finish(&j->arena);
+	free(j->whole);
 	free(j->spans);
 	free(j);
 }
 
+/* Of a table: also rows that were read again are part of its copy. */
+static lsn_t highest(const struct judge *j, unsigned table)
+{
+	lsn_t chunks = j->spans[table].highest;
+	lsn_t rows = reread_highest(j->reread, &j->plan->tables[table]);
+
+	return chunks > rows ? chunks : rows;
+}
+
 lsn_t judge_consistent_lsn(const struct judge *j)
 {
-	return j->consistent;
+	lsn_t lsn = 0;
+
+	for (unsigned i = 0; i < j->plan->ntables; i++)
+		if (highest(j, i) > lsn)
+			lsn = highest(j, i);
+	return lsn;
 }
 
 /* --- between lowest and highest: ask the ledger, a table's keys at a time --- */
@@ -81,6 +98,7 @@ struct docket {
 	unsigned count, cap;
 	const struct value **rows; /* plan order */
 	bool *apply;               /* the verdicts */
+	bool truncated;
 };
 
 static void docket_add(struct docket *d, const struct value *row)
@@ -140,17 +158,20 @@ static bool docket_judge(struct judge *j, struct docket *d, lsn_t commit, struct
 
 enum verdict { IN_COPY, APPLY, BY_CHUNK };
 
-static enum verdict table_verdict(const struct span *s, lsn_t commit)
+static enum verdict table_verdict(const struct judge *j, unsigned table, lsn_t commit)
 {
-	if (commit >= s->highest)
+	if (commit >= highest(j, table))
 		return APPLY;
-	return commit < s->lowest ? IN_COPY : BY_CHUNK;
+	return commit < j->spans[table].lowest ? IN_COPY : BY_CHUNK;
 }
 
 static bool key_same(const struct table_plan *t, const struct value *a, const struct value *b)
 {
 	for (unsigned i = 0; i < t->chunk.nkey; i++)
 		if (!bytes_equal(a[t->chunk.key[i]].text, b[t->chunk.key[i]].text))
+			return false;
+	for (unsigned i = 0; i < t->nkey; i++)
+		if (!bytes_equal(a[t->key[i]].text, b[t->key[i]].text))
 			return false;
 	return true;
 }
@@ -173,12 +194,28 @@ static struct images images_of(const struct binding *b, const struct change *c, 
 	return i;
 }
 
-static bool judge_truncate(const struct table_plan *t, struct err *e)
+/*
+ * Rows that were copied under an LSN before the TRUNCATE go, rows of chunks that were copied
+ * after it came after it: the applier is told by the old row, which a TRUNCATE has none of.
+ */
+static bool judge_truncate(const struct judge *j, const struct table_plan *t, struct change *c,
+			   struct transaction *tr, struct err *e)
 {
-	return err_set(e, ERR_CONFIG,
-		       "TRUNCATE of %s fell between the snapshots its chunks were copied under, "
-		       "so that it cannot be told which copied rows it took; abort and start again",
-		       t->label);
+	char lsn[LSN_TEXT];
+	struct value *until = arena_array(&tr->arena, 1, sizeof *until);
+	const char *text = arena_strdup(&tr->arena, lsn_format(tr->commit_lsn, lsn));
+
+	if (tr->commit_lsn < reread_highest(j->reread, t) || j->plan->rejects)
+		return err_set(e, ERR_CONFIG,
+			       "TRUNCATE of %s fell between the snapshots its chunks were copied "
+			       "under, and %s; abort and start again",
+			       t->label,
+			       j->plan->rejects ? "rejects cannot be told by their chunk"
+						: "a row of it was read again since");
+	*until = (struct value){ VALUE_TEXT, { text, strlen(text) } };
+	c->before.values = until;
+	c->has_before = true;
+	return true;
 }
 
 /* The binding of a change of this table, or NULL for any other change. */
@@ -196,8 +233,12 @@ static bool fill_docket(struct judge *j, struct transaction *t, struct docket *d
 		const struct binding *b = change_of(j, d->table, c);
 		if (!b)
 			continue;
-		if (c->kind == CHANGE_TRUNCATE)
-			return judge_truncate(d->table, e);
+		if (c->kind == CHANGE_TRUNCATE) {
+			if (!judge_truncate(j, d->table, c, t, e))
+				return false;
+			d->truncated = true;
+			continue;
+		}
 		struct images i = images_of(b, c, &t->arena);
 		if (i.before)
 			docket_add(d, i.before);
@@ -215,46 +256,96 @@ static bool unchanged_left(const struct table_plan *t, const struct value *after
 	return false;
 }
 
-/* What is left of a change when each image has its verdict. NONE: drop it. */
-static bool cut_change(const struct table_plan *t, struct change *c, const struct images *i,
-		       bool before_applies, bool after_applies, bool *keep, struct err *e)
+/* The relation of rows that were read again: every column, in the plan's order. */
+static const struct relation *whole_relation(struct judge *j, const struct table_plan *t)
 {
-	*keep = before_applies || after_applies;
-	if (!i->before || before_applies == after_applies)
-		return true;
-	if (before_applies) {
-		c->kind = CHANGE_DELETE;
-		return true;
-	}
-	if (unchanged_left(t, i->after))
+	const struct relation **slot = &j->whole[t - j->plan->tables];
+
+	if (*slot)
+		return *slot;
+	struct relation *r = arena_zalloc(&j->arena, sizeof *r);
+	struct column *columns = arena_array(&j->arena, t->ncolumns, sizeof *columns);
+	for (unsigned i = 0; i < t->ncolumns; i++)
+		columns[i] = (struct column){ t->columns[i].name, t->columns[i].type_oid,
+					      t->columns[i].identity };
+	*r = (struct relation){ t->schema, t->name, true, t->ncolumns, columns };
+	return *slot = r;
+}
+
+/* As the row is at the source by now; what becomes of it until then is in that. */
+static bool read_again(struct judge *j, const struct docket *d, struct change *c,
+		       const struct value *key, struct transaction *tr, bool *keep, struct err *e)
+{
+	const struct table_plan *t = d->table;
+	struct value *row;
+
+	if (d->truncated)
 		return err_set(
 		    e, ERR_CONFIG,
-		    "a row of %s moved from a copied chunk into one copied before, with a "
-		    "TOASTed value that the stream did not repeat; abort, ALTER TABLE %s "
-		    "REPLICA IDENTITY FULL, and start again",
-		    t->label, t->quoted);
-	c->kind = CHANGE_INSERT;
-	c->has_before = false;
+		    "one transaction emptied %s and moved a row with a long value between "
+		    "chunks of two snapshots; abort and start again",
+		    t->label);
+	if (!reread_row(j->reread, t, key, tr->commit_lsn, &tr->arena, &row, e))
+		return false;
+	*keep = row != NULL;
+	if (row) {
+		c->relation = whole_relation(j, t);
+		c->after.values = row;
+	}
 	return true;
 }
 
-static bool apply_verdicts(struct judge *j, struct transaction *t, const struct docket *d,
-			   struct err *e)
+/* What is left of a change when each image has its verdict. NONE: drop it. */
+static bool cut_change(struct judge *j, struct transaction *tr, const struct docket *d,
+		       struct change *c, const struct images *i, const bool applies[2], bool *keep,
+		       struct err *e)
+{
+	*keep = applies[0] || applies[1];
+	if (!i->before || !i->after || applies[0] == applies[1])
+		return true;
+	if (applies[0]) {
+		c->kind = CHANGE_DELETE;
+		return true;
+	}
+	c->kind = CHANGE_INSERT;
+	c->has_before = false;
+	return !unchanged_left(d->table, i->after) || read_again(j, d, c, i->after, tr, keep, e);
+}
+
+/* By its chunk, unless its row was read again later. */
+static bool applies(const struct judge *j, const struct table_plan *t, const struct value *row,
+		    bool by_chunk, lsn_t commit)
+{
+	return row && by_chunk && commit >= reread_lsn(j->reread, t, row);
+}
+
+static bool judge_change(struct judge *j, struct transaction *t, struct docket *d, unsigned *n,
+			 struct change *c, bool *keep, struct err *e)
+{
+	const struct binding *b = change_of(j, d->table, c);
+
+	*keep = true;
+	if (!b || c->kind == CHANGE_TRUNCATE)
+		return true;
+	struct images i = images_of(b, c, &t->arena);
+	bool verdicts[2] = { false, false };
+	if (i.before)
+		verdicts[0] = applies(j, d->table, i.before, d->apply[(*n)++], t->commit_lsn);
+	if (i.after)
+		verdicts[1] = applies(j, d->table, i.after, d->apply[(*n)++], t->commit_lsn);
+	return cut_change(j, t, d, c, &i, verdicts, keep, e);
+}
+
+static bool apply_verdicts(struct judge *j, struct transaction *t, struct docket *d, struct err *e)
 {
 	struct change **link = &t->changes;
 	unsigned n = 0;
+	bool keep;
 
 	while (*link) {
 		struct change *c = *link;
-		const struct binding *b = change_of(j, d->table, c);
-		bool keep = true;
-		if (b) {
-			struct images i = images_of(b, c, &t->arena);
-			bool before = i.before && d->apply[n++];
-			bool after = i.after && d->apply[n++];
-			if (!cut_change(b->table, c, &i, before, after, &keep, e))
-				return false;
-		}
+		if (!judge_change(j, t, d, &n, c, &keep, e))
+			return false;
 		if (keep)
 			link = &c->next;
 		else
@@ -297,7 +388,7 @@ static bool filter_table(struct judge *j, struct transaction *t, unsigned table,
 {
 	struct table_plan *plan = &j->plan->tables[table];
 
-	switch (table_verdict(&j->spans[table], t->commit_lsn)) {
+	switch (table_verdict(j, table, t->commit_lsn)) {
 	case APPLY:
 		break;
 	case IN_COPY:
@@ -324,12 +415,13 @@ bool judge_filter(struct judge *j, struct transaction *t, struct err *e)
 {
 	bool ok = true;
 
-	if (t->commit_lsn >= j->consistent)
+	if (t->commit_lsn >= judge_consistent_lsn(j))
 		return true;
 	bool *present = xcalloc(j->plan->ntables, sizeof *present);
 	find_tables(j, t, present);
 	for (unsigned i = 0; ok && i < j->plan->ntables; i++)
 		ok = !present[i] || filter_table(j, t, i, e);
 	free(present);
+	reread_close(j->reread);
 	return ok;
 }

@@ -10,8 +10,11 @@
  *   chunk 2  ------------ copied under L2 --->   L2 <= commit: apply
  *                         commit between L1 and L2: by the chunk of the row's key
  *
- * Ownership  borrows plan and connection; changes it rewrites use the transaction's arena.
- * Errors     ERR_CONFIG: a moved row whose unchanged values are nowhere to be had.
+ * A TRUNCATE between two such LSNs takes the rows of the chunks copied before it. A row
+ * that moved and is in neither copy is read again: snapshot/reread.h.
+ *
+ * Ownership  borrows options' plan and connections; changes it rewrites use the
+ *            transaction's arena, but relations of its own, which live as long as it does.
  */
 #ifndef PGCROSSFADE_SNAPSHOT_JUDGE_H
 #define PGCROSSFADE_SNAPSHOT_JUDGE_H
@@ -19,12 +22,12 @@
 #include "core/change.h"
 #include "core/err.h"
 #include "core/plan.h"
+#include "snapshot/reread.h"
 
 struct judge;
-struct pg;
 
 /* Reads the chunks from the ledger; all of them are copied. */
-bool judge_create(const struct plan *plan, struct pg *target, struct judge **out, struct err *e);
+bool judge_create(const struct reread_options *options, struct judge **out, struct err *e);
 void judge_destroy(struct judge *j); /* NULL is fine */
 
 /* Takes the changes out of t that are in the copy. */

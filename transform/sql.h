@@ -52,6 +52,16 @@ void sql_stage(struct plan *plan, const struct flow *flows, unsigned nflows, uns
 /* sample and judge of a table with a chunk key. */
 void sql_chunk(struct arena *a, const char *migration, unsigned no, struct table_plan *table);
 
+/*
+ * clear_copied of a flow. outputs: for each column of the table's chunk key, the output that
+ * holds it as it is.
+ */
+void sql_clear_copied(struct arena *a, const char *migration, const struct table_plan *table,
+		      const struct flow *f, const unsigned *outputs, struct statement *out);
+
+/* Text is ordered as the source orders it: chunk keys of text are in "C" there. */
+const char *sql_byte_order(const struct plan_column *c);
+
 /* How a column of that type travels. */
 enum wire sql_wire(uint32_t type_oid);
 

@@ -260,27 +260,14 @@ static void make_leave(struct arena *a, const struct flow *f, struct flow_plan *
 	sql_name(a, f, "leave", &b, &bound, &out->leave);
 }
 
-/* Where literals of the key tell this flow's rows from those of others, only they go. */
 static void make_clear(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
-	const char *separator = " WHERE ";
 	struct buf b = BUF_INIT;
 
 	buf_puts(&b, "DELETE FROM ");
 	sql_put_target(&b, f);
-	for (unsigned i = 0; i < f->nfound; i++) {
-		const struct query_output *o = &f->query->outputs[f->found[i]];
-		if (!o->constant)
-			continue;
-		buf_puts(&b, separator);
-		buf_ident(&b, o->name);
-		buf_puts(&b, " = ");
-		if (*o->constant == '\'')
-			buf_literal(&b, o->constant + 1);
-		else
-			buf_puts(&b, o->constant);
-		separator = " AND ";
-	}
+	buf_puts(&b, " AS t WHERE true");
+	sql_put_literals(&b, f);
 	sql_name(a, f, "clear", &b, NULL, &out->clear);
 }
 

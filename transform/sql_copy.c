@@ -210,8 +210,7 @@ static const char *sample_sql(struct arena *a, const struct table_plan *t)
 	return sql_text(a, &b);
 }
 
-/* Text is ordered as the source orders it: chunk keys of text are in "C" there. */
-static const char *byte_order(const struct plan_column *c)
+const char *sql_byte_order(const struct plan_column *c)
 {
 	enum { NAME = 19, TEXT = 25, BPCHAR = 1042, VARCHAR = 1043 };
 	bool text = c->type_oid == NAME || c->type_oid == TEXT || c->type_oid == BPCHAR ||
@@ -226,10 +225,10 @@ static void put_key_casts(struct buf *b, const struct table_plan *t, bool bound)
 	for (unsigned i = 0; i < t->chunk.nkey; i++) {
 		const struct plan_column *c = &t->columns[t->chunk.key[i]];
 		if (bound)
-			buf_printf(b, ", (d.lo[%u]::%s)%s AS c%u", i + 1, c->type, byte_order(c),
-				   i);
+			buf_printf(b, ", (d.lo[%u]::%s)%s AS c%u", i + 1, c->type,
+				   sql_byte_order(c), i);
 		else
-			buf_printf(b, ", (k.c%u::%s)%s AS c%u", i, c->type, byte_order(c), i);
+			buf_printf(b, ", (k.c%u::%s)%s AS c%u", i, c->type, sql_byte_order(c), i);
 	}
 }
 

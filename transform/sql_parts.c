@@ -182,6 +182,22 @@ void sql_put_found(struct buf *b, const struct flow *f, const char *given)
 	sql_put_match(b, f, &m);
 }
 
+void sql_put_literals(struct buf *b, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->nfound; i++) {
+		const struct query_output *o = &f->query->outputs[f->found[i]];
+		if (!o->constant)
+			continue;
+		buf_puts(b, " AND t.");
+		buf_ident(b, o->name);
+		buf_puts(b, " = ");
+		if (*o->constant == '\'')
+			buf_literal(b, o->constant + 1);
+		else
+			buf_puts(b, o->constant);
+	}
+}
+
 void sql_put_insert_into(struct buf *b, const struct flow *f)
 {
 	buf_puts(b, "INSERT INTO ");

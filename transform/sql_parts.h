@@ -51,6 +51,9 @@ void sql_put_match(struct buf *b, const struct flow *f, const struct match *m);
 /* The outputs by which an old row's rows are found; held is t. */
 void sql_put_found(struct buf *b, const struct flow *f, const char *given);
 
+/* AND t."a" = 'x' AND ...: where literals tell this flow's rows from those of others. */
+void sql_put_literals(struct buf *b, const struct flow *f);
+
 /* INSERT INTO target (columns), up to the rows. */
 void sql_put_insert_into(struct buf *b, const struct flow *f);
 

@@ -207,13 +207,41 @@ static void take_identity(struct arena *a, const struct table_plan *t, struct fl
 	sql_stored(a, t, f);
 }
 
+/* The output that holds a column as it is, or noutputs. */
+static unsigned output_of(const struct flow *f, unsigned column)
+{
+	unsigned i = 0;
+
+	while (i < f->query->noutputs &&
+	       !(f->query->outputs[i].plain && f->query->outputs[i].column == column &&
+		 keeps_apart(&f->from->columns[column], flow_target(f, i))))
+		i++;
+	return i;
+}
+
+/* Where a target row tells its chunk, a TRUNCATE between two chunks' snapshots can be followed. */
+static void take_clear_copied(const struct plan *plan, const struct table_plan *t,
+			      const struct flow *f, struct flow_plan *out)
+{
+	unsigned *outputs = arena_array(plan->arena, t->chunk.nkey, sizeof *outputs);
+	bool all = t->chunk.nkey > 0;
+
+	for (unsigned i = 0; i < t->chunk.nkey; i++) {
+		outputs[i] = output_of(f, t->chunk.key[i]);
+		all = all && outputs[i] < f->query->noutputs;
+	}
+	if (all)
+		sql_clear_copied(plan->arena, plan->migration, t, f, outputs, &out->clear_copied);
+}
+
 void tables_build(struct plan *plan, const struct flow *flows, unsigned nflows)
 {
 	plan->tables = arena_array(plan->arena, nflows, sizeof *plan->tables);
 	for (unsigned i = 0; i < nflows; i++) {
 		struct table_plan *t = table_of(plan, flows, nflows, &flows[i]);
 		mark_read((struct plan_column *)(uintptr_t)t->columns, &flows[i]);
-		t->flows[t->nflows++] = *flows[i].plan;
+		t->flows[t->nflows] = *flows[i].plan;
+		take_clear_copied(plan, t, &flows[i], &t->flows[t->nflows++]);
 	}
 	for (unsigned i = 0; i < plan->ntables; i++)
 		for (unsigned k = 0; k < plan->tables[i].nflows; k++)

@@ -1,0 +1,229 @@
+#include "snapshot/reread.h"
+
+#include "core/buf.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "pg/ledger.h"
+#include "pg/quote.h"
+#include "snapshot/generation.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct entry {
+	const struct table_plan *table;
+	const char **key; /* table->nkey texts */
+	lsn_t lsn;
+};
+
+struct reread {
+	struct reread_options options;
+	struct arena arena;
+	struct entry *entries;
+	unsigned count, cap;
+	struct generation generation; /* while open */
+	struct pg *source;
+};
+
+/* --- the keys --- */
+
+static void remember(struct reread *r, const struct table_plan *t, const char **key, lsn_t lsn)
+{
+	if (r->count == r->cap) {
+		r->cap = r->cap ? r->cap * 2 : 16;
+		r->entries = xrealloc(r->entries, r->cap * sizeof *r->entries);
+	}
+	r->entries[r->count++] = (struct entry){ t, key, lsn };
+}
+
+static const char **key_texts(struct arena *a, const struct table_plan *t, const struct value *row)
+{
+	const char **key = arena_array(a, t->nkey, sizeof *key);
+
+	for (unsigned i = 0; i < t->nkey; i++) {
+		struct bytes text = row[t->key[i]].text;
+		key[i] = arena_strndup(a, text.data, text.len);
+	}
+	return key;
+}
+
+static bool same_key(const struct entry *e, const struct value *row)
+{
+	for (unsigned i = 0; i < e->table->nkey; i++)
+		if (!bytes_equal(row[e->table->key[i]].text, bytes_of(e->key[i])))
+			return false;
+	return true;
+}
+
+lsn_t reread_lsn(const struct reread *r, const struct table_plan *t, const struct value *row)
+{
+	lsn_t lsn = 0;
+
+	for (unsigned i = 0; i < r->count; i++)
+		if (r->entries[i].table == t && r->entries[i].lsn > lsn &&
+		    same_key(&r->entries[i], row))
+			lsn = r->entries[i].lsn;
+	return lsn;
+}
+
+lsn_t reread_highest(const struct reread *r, const struct table_plan *t)
+{
+	lsn_t lsn = 0;
+
+	for (unsigned i = 0; i < r->count; i++)
+		if (r->entries[i].table == t && r->entries[i].lsn > lsn)
+			lsn = r->entries[i].lsn;
+	return lsn;
+}
+
+static bool load_table(struct reread *r, const struct table_plan *t, struct err *e)
+{
+	struct ledger_reread *list;
+	unsigned count;
+
+	if (!ledger_rereads(r->options.target, r->options.plan->migration, t->label, &r->arena,
+			    &list, &count, e))
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		if (list[i].nkey == t->nkey)
+			remember(r, t, list[i].key, list[i].lg);
+	return true;
+}
+
+static bool load(struct reread *r, struct err *e)
+{
+	const struct plan *plan = r->options.plan;
+	bool ok = ledger_drop_rereads(r->options.target, plan->migration, r->options.applied, e);
+
+	for (unsigned i = 0; ok && i < plan->ntables; i++)
+		ok = load_table(r, &plan->tables[i], e);
+	return ok;
+}
+
+bool reread_create(const struct reread_options *options, struct reread **out, struct err *e)
+{
+	struct reread *r = xcalloc(1, sizeof *r);
+
+	r->options = *options;
+	if (!load(r, e)) {
+		reread_destroy(r);
+		return false;
+	}
+	*out = r;
+	return true;
+}
+
+void reread_close(struct reread *r)
+{
+	pg_close(r->source);
+	r->source = NULL;
+	if (generation_is_open(&r->generation))
+		generation_close(&r->generation);
+}
+
+void reread_destroy(struct reread *r)
+{
+	if (!r)
+		return;
+	reread_close(r);
+	free(r->entries);
+	arena_finish(&r->arena);
+	free(r);
+}
+
+/* --- one row --- */
+
+static bool open_snapshot(struct reread *r, struct err *e)
+{
+	struct generation_slot slot = { .plugin = r->options.plugin, .temporary = true };
+	char lsn[LSN_TEXT];
+
+	if (r->source)
+		return true;
+	slot.name =
+	    arena_printf(&r->arena, "%s_r%d_%" PRId64, r->options.slot, (int)getpid(), clock_ms());
+	if (!generation_open(&r->options.source, &slot, &r->generation, e) ||
+	    !pg_open(&r->options.source, &r->source, e) ||
+	    !pg_exec(r->source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||
+	    !pg_execf(r->source, e, "SET TRANSACTION SNAPSHOT '%s'", r->generation.snapshot)) {
+		reread_close(r);
+		return false;
+	}
+	log_event(LOG_INFO, "reread.open", "lsn=%s", lsn_format(r->generation.lg, lsn));
+	return true;
+}
+
+static bool wanted(const struct table_plan *t, unsigned column)
+{
+	for (unsigned i = 0; i < t->nkey; i++)
+		if (t->key[i] == column)
+			return true;
+	for (unsigned i = 0; i < t->chunk.nkey; i++)
+		if (t->chunk.key[i] == column)
+			return true;
+	return t->columns[column].read;
+}
+
+static void put_select(const struct table_plan *t, struct buf *sql)
+{
+	buf_puts(sql, "SELECT ");
+	for (unsigned i = 0; i < t->ncolumns; i++) {
+		buf_puts(sql, i ? ", " : "");
+		if (wanted(t, i))
+			buf_ident(sql, t->columns[i].name);
+		else
+			buf_puts(sql, "NULL");
+	}
+	buf_printf(sql, " FROM %s WHERE ", t->from);
+	for (unsigned i = 0; i < t->nkey; i++) {
+		const struct plan_column *c = &t->columns[t->key[i]];
+		buf_puts(sql, i ? " AND " : "");
+		buf_ident(sql, c->name);
+		buf_printf(sql, " = $%u::%s", i + 1, c->type);
+	}
+}
+
+/* As the types write themselves, which is how the stream brings values. */
+static struct value *take_row(const struct table_plan *t, const struct pg_result *res,
+			      struct arena *a)
+{
+	struct value *row = arena_array(a, t->ncolumns, sizeof *row);
+
+	for (unsigned i = 0; i < t->ncolumns; i++) {
+		const char *text = pg_value(res, 0, i);
+		if (!text)
+			continue; /* VALUE_NULL is zero */
+		size_t len = strlen(text);
+		row[i] = (struct value){ VALUE_TEXT, { arena_strndup(a, text, len), len } };
+	}
+	return row;
+}
+
+static bool keep_key(struct reread *r, const struct table_plan *t, const char **key,
+		     lsn_t commit_lsn, struct err *e)
+{
+	struct ledger_reread entry = { t->label, t->nkey, key, r->generation.lg, commit_lsn };
+
+	if (!ledger_add_reread(r->options.target, r->options.plan->migration, &entry, e))
+		return false;
+	remember(r, t, key, r->generation.lg);
+	return true;
+}
+
+bool reread_row(struct reread *r, const struct table_plan *t, const struct value *key,
+		lsn_t commit_lsn, struct arena *a, struct value **out, struct err *e)
+{
+	const char **texts = key_texts(&r->arena, t, key);
+	struct pg_result *res = NULL;
+	struct buf sql = BUF_INIT;
+
+	put_select(t, &sql);
+	bool ok = open_snapshot(r, e) &&
+		  pg_query(r->source, buf_str(&sql), t->nkey, texts, &res, e) &&
+		  keep_key(r, t, texts, commit_lsn, e);
+	*out = ok && pg_rows(res) ? take_row(t, res, a) : NULL;
+	pg_result_free(res);
+	buf_free(&sql);
+	return ok || err_wrap(e, "read a moved row of %s again", t->label);
+}
