@@ -1,5 +1,6 @@
 """Changes that fall between the snapshots of one table's chunks: moved rows with long values, TRUNCATE."""
 import contextlib
+import threading
 
 from harness import values
 from harness.compare import must_equal
@@ -68,15 +69,29 @@ MOVES = [
     "UPDATE public.pair SET a = 0 WHERE b = 5960",
     "UPDATE public.pair SET b = -1 WHERE b = 5960",
     "UPDATE public.pair SET a = 0 WHERE b = 5920; UPDATE public.pair SET n = 7 WHERE b = 5920",
-    "INSERT INTO public.gone VALUES (1000000, 'goes', 1); TRUNCATE public.gone",
+]
+
+# TRUNCATE waits for the first snapshot's transaction to end, so it falls between the two
+EMPTIED = [
+    "INSERT INTO public.gone VALUES (1000000, 'goes', 1)",
+    "TRUNCATE public.gone",
     "INSERT INTO public.gone SELECT i, 'back', i FROM generate_series(1, 9000, 7) i",
-    "UPDATE public.gone SET n = 0 WHERE id % 3 = 0; DELETE FROM public.gone WHERE id % 5 = 0",
+    "UPDATE public.gone SET n = 0 WHERE id % 3 = 0",
+    "DELETE FROM public.gone WHERE id % 5 = 0",
     "UPDATE public.gone SET id = id + 4000 WHERE id < 100",
 ]
 
 DOC = Table("public.doc", {"id": values.up_to(60000)}, {"n": values.maybe(values.small)})
 PAIR = Table("public.pair", {"a": values.up_to(12), "b": values.up_to(6000)}, {"n": values.small})
 GONE = Table("public.gone", {"id": values.up_to(9000)}, {"n": values.small})
+
+
+def run_all(database, statements):
+    connection = database.connect(autocommit=True)
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    connection.close()
 
 
 @contextlib.contextmanager
@@ -106,6 +121,9 @@ def scenario(s):
         for statements in MOVES:
             for statement in statements.split("; "):
                 s.source.run(statement)
+        emptying = threading.Thread(target=run_all, args=(s.source, EMPTIED), daemon=True)
+        emptying.start()
+    emptying.join()
     with s.writers([DOC, PAIR, GONE], count=2) as writers:
         until(lambda: "event=reread.open" in migrations[0].log_text(), "a row is read again", 30,
               alive=migrations[0].must_run)
