@@ -36,11 +36,15 @@ struct statement {
 	const struct param *params;
 };
 
+/* What the texts of two equal values have in common. DECIMAL: all but zeros at the end. */
+enum sameness { SAME_TEXT, SAME_DECIMAL, SAME_UNKNOWN };
+
 struct plan_column {
 	const char *name;
 	const char *type; /* format_type() without modifier: values are never cut to one */
 	uint32_t type_oid;
 	enum wire wire;
+	enum sameness sameness;
 	bool not_null;
 	bool identity;  /* in the replica identity */
 	bool toastable; /* may arrive VALUE_UNCHANGED with no old value beside it */

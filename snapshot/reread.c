@@ -48,10 +48,30 @@ static const char **key_texts(struct arena *a, const struct table_plan *t, const
 	return key;
 }
 
+/* 1.50 as 1.5 */
+static struct bytes trimmed(struct bytes text)
+{
+	if (!memchr(text.data, '.', text.len))
+		return text;
+	while (text.data[text.len - 1] == '0')
+		text.len--;
+	if (text.data[text.len - 1] == '.')
+		text.len--;
+	return text;
+}
+
+static bool same_value(enum sameness sameness, struct bytes a, struct bytes b)
+{
+	return sameness == SAME_DECIMAL ? bytes_equal(trimmed(a), trimmed(b)) : bytes_equal(a, b);
+}
+
 static bool same_key(const struct entry *e, const struct value *row)
 {
-	for (unsigned i = 0; i < e->table->nkey; i++)
-		if (!bytes_equal(row[e->table->key[i]].text, bytes_of(e->key[i])))
+	const struct table_plan *t = e->table;
+
+	for (unsigned i = 0; i < t->nkey; i++)
+		if (!same_value(t->columns[t->key[i]].sameness, row[t->key[i]].text,
+				bytes_of(e->key[i])))
 			return false;
 	return true;
 }
@@ -211,6 +231,20 @@ static bool keep_key(struct reread *r, const struct table_plan *t, const char **
 	return true;
 }
 
+/* Else a later change of the key might not be known for one of it. */
+static bool can_tell(const struct table_plan *t, struct err *e)
+{
+	for (unsigned i = 0; i < t->nkey; i++)
+		if (t->columns[t->key[i]].sameness == SAME_UNKNOWN)
+			return err_set(e, ERR_CONFIG,
+				       "a row moved from a copied chunk into one copied before, "
+				       "with a TOASTed value that the stream did not repeat, and "
+				       "keys of type %s cannot be compared by their text; abort, "
+				       "ALTER TABLE %s REPLICA IDENTITY FULL, and start again",
+				       t->columns[t->key[i]].type, t->quoted);
+	return true;
+}
+
 bool reread_row(struct reread *r, const struct table_plan *t, const struct value *key,
 		lsn_t commit_lsn, struct arena *a, struct value **out, struct err *e)
 {
@@ -219,7 +253,7 @@ bool reread_row(struct reread *r, const struct table_plan *t, const struct value
 	struct buf sql = BUF_INIT;
 
 	put_select(t, &sql);
-	bool ok = open_snapshot(r, e) &&
+	bool ok = can_tell(t, e) && open_snapshot(r, e) &&
 		  pg_query(r->source, buf_str(&sql), t->nkey, texts, &res, e) &&
 		  keep_key(r, t, texts, commit_lsn, e);
 	*out = ok && pg_rows(res) ? take_row(t, res, a) : NULL;

@@ -15,7 +15,8 @@
  * that died left there for transactions that were not is dropped at the next start.
  *
  * Ownership  options are borrowed. Values go to the arena given.
- * Errors     ERR_RETRY: connection, no free slot.
+ * Errors     ERR_RETRY: connection, no free slot. ERR_CONFIG: a key whose equal values may
+ *            have several texts (numeric's zeros are seen to).
  */
 #ifndef PGCROSSFADE_SNAPSHOT_REREAD_H
 #define PGCROSSFADE_SNAPSHOT_REREAD_H

@@ -60,7 +60,9 @@ static const char columns_sql[] =
     "   AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i'))"
     "   OR (d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid"
     "    AND d.refclassid = 'pg_class'::regclass)"
-    "  ORDER BY d.classid = 'pg_class'::regclass DESC LIMIT 1)"
+    "  ORDER BY d.classid = 'pg_class'::regclass DESC LIMIT 1),"
+    " b.typtype = 'e' OR (b.oid = 'bpchar'::regtype AND a.atttypmod >= 4"
+    "  AND coalesce(co.collisdeterministic, true))"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_type t ON t.oid = a.atttypid"
     " JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd'"
@@ -156,6 +158,7 @@ static struct catalog_column take_column(struct arena *a, const struct pg_result
 		.identity = pg_text(r, row, 12)[0],
 		.toastable = pg_bool(r, row, 13),
 		.sequence = kept(a, r, row, 14),
+		.one_text = pg_bool(r, row, 7) || pg_bool(r, row, 15),
 	};
 }
 

@@ -26,6 +26,7 @@ struct catalog_column {
 	bool builtin;      /* the type is PostgreSQL's own */
 	bool comparable;   /* has an equality that means equal */
 	bool exact;        /* values that are equal are the same: not 1.0 and 1.00 */
+	bool one_text;     /* values that are equal have one text */
 	bool bytewise;     /* its order depends on no collation */
 	bool not_null, has_default;
 	char generated;       /* 's' stored, 'v' virtual, 0 */

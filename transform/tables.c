@@ -5,6 +5,15 @@
 
 /* --- columns and keys of one source table --- */
 
+static enum sameness sameness(const struct catalog_column *c)
+{
+	enum { NUMERIC = 1700 };
+
+	if (c->one_text)
+		return SAME_TEXT;
+	return c->base_oid == NUMERIC ? SAME_DECIMAL : SAME_UNKNOWN;
+}
+
 static void take_columns(struct arena *a, const struct catalog_table *from, struct table_plan *t)
 {
 	struct plan_column *columns = arena_array(a, from->ncolumns, sizeof *columns);
@@ -16,6 +25,7 @@ static void take_columns(struct arena *a, const struct catalog_table *from, stru
 			.type = c->bare_type, /* the modifier may change meanwhile */
 			.type_oid = c->type_oid,
 			.wire = sql_wire(c->type_oid),
+			.sameness = sameness(c),
 			.not_null = c->not_null,
 			.identity = catalog_in_identity(from, i),
 			.toastable = c->toastable && !catalog_in_identity(from, i),

@@ -11,15 +11,15 @@ from harness.writers import Table
 
 LONG = "(SELECT string_agg(md5((i * 1000 + k)::text), '') FROM generate_series(1, 300) k)"
 
-OLD = f"""
+OLD = """
 CREATE TABLE public.doc (id int PRIMARY KEY, body text, n int);
 ALTER TABLE public.doc ALTER body SET STORAGE EXTERNAL;
 INSERT INTO public.doc
-SELECT i * 10, CASE WHEN i % 40 = 0 THEN {LONG} ELSE repeat(md5(i::text), 5) END, i
+SELECT i * 10, CASE WHEN i % 40 = 0 THEN {long} ELSE repeat(md5(i::text), 5) END, i
 FROM generate_series(1, 6000) i;
-CREATE TABLE public.pair (a int, b int, body text, n int, PRIMARY KEY (a, b));
+CREATE TABLE public.pair (a int, b {fine}, body text, n int, PRIMARY KEY (a, b));
 ALTER TABLE public.pair ALTER body SET STORAGE EXTERNAL;
-INSERT INTO public.pair SELECT i / 500, i, CASE WHEN i % 40 = 0 THEN {LONG} END, i FROM generate_series(1, 6000) i;
+INSERT INTO public.pair SELECT i / 500, i, CASE WHEN i % 40 = 0 THEN {long} END, i FROM generate_series(1, 6000) i;
 CREATE TABLE public.gone (id bigint PRIMARY KEY, label text, n int);
 INSERT INTO public.gone SELECT i, repeat(md5(i::text), 5), i FROM generate_series(1, 8000) i;
 """
@@ -28,7 +28,7 @@ INSERT INTO public.gone SELECT i, repeat(md5(i::text), 5), i FROM generate_serie
 NEW = """
 CREATE SCHEMA app;
 CREATE TABLE app.doc (doc_id bigint PRIMARY KEY, body text, n bigint);
-CREATE TABLE app.pair (a bigint, b bigint, body text, n bigint, PRIMARY KEY (a, b));
+CREATE TABLE app.pair (a bigint, b {fine}, body text, n bigint, PRIMARY KEY (a, b));
 CREATE TABLE app.gone (id text PRIMARY KEY, label text, n bigint);
 CREATE FUNCTION app.hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF (SELECT count(*) > 12 FROM pgcrossfade.chunk_copied WHERE relation = 'public.' || TG_TABLE_NAME)
@@ -43,7 +43,7 @@ FLOWS = [
     Flow("public.doc", "app.doc", key=("doc_id",),
          select="SELECT id::bigint AS doc_id, body, n::bigint AS n FROM old WHERE n IS NOT NULL"),
     Flow("public.pair", "app.pair", key=("a", "b"),
-         select="SELECT a::bigint AS a, b::bigint AS b, body, n::bigint AS n FROM old"),
+         select="SELECT a::bigint AS a, b, body, n::bigint AS n FROM old"),
     Flow("public.gone", "app.gone", key=("id",),
          select="SELECT id::text AS id, label, n::bigint AS n FROM old"),
 ]
@@ -69,6 +69,9 @@ MOVES = [
     "UPDATE public.pair SET a = 0 WHERE b = 5960",
     "UPDATE public.pair SET b = -1 WHERE b = 5960",
     "UPDATE public.pair SET a = 0 WHERE b = 5920; UPDATE public.pair SET n = 7 WHERE b = 5920",
+    # where b is numeric, one key has many texts
+    "UPDATE public.pair SET a = 0, b = 5880.0 WHERE b = 5880; UPDATE public.pair SET b = 5880.000 WHERE b = 5880",
+    "UPDATE public.pair SET n = 8 WHERE b = 5880; UPDATE public.pair SET b = 5880 WHERE b = 5880",
 ]
 
 # TRUNCATE waits for the first snapshot's transaction to end, so it falls between the two
@@ -112,8 +115,9 @@ def held_copy(s, migrations):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
+    fine = "numeric" if s.decoder == "pgoutput" else "int"
+    s.source.run(OLD.format(fine=fine, long=LONG))
+    s.target.run(NEW.replace("{fine}", fine))
     # one each: a worker goes through the tables one after the other
     migrations = [s.migration([flow], name=name, chunk_bytes="64kB", snapshot_max_age="1s", jobs=1)
                   for flow, name in zip(FLOWS, ("doc", "pair", "gone"))]
