@@ -3,6 +3,7 @@
 Every source row is either at the target, exactly, or a reject with the row as it is now; of a
 row that was put aside the target may hold an older version, and the reject says so (held).
 """
+import dataclasses
 import itertools
 
 from . import compare
@@ -63,7 +64,7 @@ def differences_without(migration, table, flows, rejected, held):
             for i, flow in enumerate(flows):
                 source.execute(f"CREATE TEMP TABLE good_{i} AS SELECT * FROM {flow.source}"
                                f" WHERE NOT {rejected[0]}::text = ANY (%s::text[])", [rejected[1]])
-                views.append(type(flow)(f"good_{i}", flow.target, flow.select, flow.key))
+                views.append(dataclasses.replace(flow, source=f"good_{i}"))
             target.execute(f"CREATE TEMP TABLE unheld AS SELECT * FROM {table}"
                            f" WHERE NOT {held[0]}::text = ANY (%s::text[])", [held[1]])
             target.execute("DROP TABLE IF EXISTS pg_temp.expected")
