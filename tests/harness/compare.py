@@ -15,7 +15,8 @@ def quoted(name):
 
 
 def select_over_source(flow):
-    return f"WITH old AS (TABLE {flow.source}) {flow.select.strip()}"
+    only = "ONLY " if flow.only else ""
+    return f"WITH old AS (TABLE {only}{flow.source}) {flow.select.strip()}"
 
 
 def output_columns(cursor, select):

@@ -12,6 +12,7 @@ class Flow:
     select: str
     key: tuple = ()
     insert_only: bool = False
+    only: bool = False  # not the rows of inheritance children
     owner: tuple = ()
     lookup: bool = False   # SELECT DISTINCT: the target keeps rows that the source lost
     at_target: bool = False  # joins tables of the target: compared there
@@ -24,6 +25,8 @@ class Flow:
             lines.append(f"    owner: [{', '.join(scalar(name) for name in self.owner)}]")
         if self.insert_only:
             lines.append("    insert_only: true")
+        if self.only:
+            lines.append("    only: true")
         lines.append("    select: |")
         text = textwrap.dedent(self.select).strip()
         lines.append(textwrap.indent(text, "      "))
