@@ -45,7 +45,7 @@ unsigned plan_statements(const struct plan *p, const struct flow_plan *f, struct
 	put(out, &n, "delete", f->remove.sql);
 	put(out, &n, "leave filter", f->leave.sql);
 	put(out, &n, "move key", f->move.sql);
-	put(out, &n, "truncate", f->clear.sql);
+	put(out, &n, f->sole ? "truncate" : "copy again", f->clear.sql);
 	return n;
 }
 

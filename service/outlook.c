@@ -89,24 +89,45 @@ static void chunk_bounds(const struct table_cut *cut, const char *const **lo,
 	*hi = no < cut->count ? (const char *const *)cut->bounds[no] : NULL;
 }
 
+/* COPY of what lies between the parts of a SELECT. */
+static bool read_rows(struct session *s, const struct table_plan *t, const struct table_cut *cut,
+		      const char *const parts[2], struct err *e)
+{
+	const char *const *lo, *const *hi;
+	struct copy_count count;
+	struct buf sql = BUF_INIT;
+
+	chunk_bounds(cut, &lo, &hi);
+	buf_puts(&sql, parts[0]);
+	chunk_predicate(t, lo, hi, &sql);
+	buf_puts(&sql, parts[1]);
+	bool ok = pg_copy_count(s->source, buf_str(&sql), &count, e);
+	buf_free(&sql);
+	return ok;
+}
+
+/* Rows of which the SELECT refuses one are read as they are, as the copy itself then does. */
+static bool read_flow(struct session *s, const struct table_plan *t, const struct table_cut *cut,
+		      const struct flow_plan *f, struct err *e)
+{
+	if (read_rows(s, t, cut, f->copy_out, e))
+		return true;
+	if (e->kind != ERR_DATA || f->stage)
+		return false;
+	const char *raw[] = { arena_printf(&s->arena, "COPY (%s", f->stored_select[0]),
+			      arena_printf(&s->arena, "%s) TO STDOUT", f->stored_select[1]) };
+	err_clear(e);
+	return read_rows(s, t, cut, raw, e);
+}
+
 /* As a worker of the copy would read it, for every flow of its table. */
 static bool read_chunk(struct session *s, const struct table_plan *t, const struct table_cut *cut,
 		       struct err *e)
 {
-	const char *const *lo, *const *hi;
-	struct copy_count count;
-	bool ok = true;
-
-	chunk_bounds(cut, &lo, &hi);
-	for (unsigned i = 0; ok && i < t->nflows; i++) {
-		struct buf sql = BUF_INIT;
-		buf_puts(&sql, t->flows[i].copy_out[0]);
-		chunk_predicate(t, lo, hi, &sql);
-		buf_puts(&sql, t->flows[i].copy_out[1]);
-		ok = pg_copy_count(s->source, sql.data, &count, e);
-		buf_free(&sql);
-	}
-	return ok || err_wrap(e, "read a chunk of %s", t->label);
+	for (unsigned i = 0; i < t->nflows; i++)
+		if (!read_flow(s, t, cut, &t->flows[i], e))
+			return err_wrap(e, "read a chunk of %s", t->label);
+	return true;
 }
 
 static bool measure_copy(struct session *s, struct outlook *o, struct err *e)

@@ -159,13 +159,19 @@ static bool put_away_listed(const struct plan *plan, struct pg *target, const ch
 	return ok;
 }
 
+/* Every chunk looks its rows up. */
+static bool keeps_indexes(const struct flow_plan *f)
+{
+	return f->lookup;
+}
+
 static bool put_away_flow(const struct plan *plan, const struct flow_plan *f, bool foreign_keys,
 			  struct pg *target, struct err *e)
 {
 	const char *params[] = { f->target, f->key_array };
 
-	if (f->lookup && !foreign_keys)
-		return true; /* every chunk looks its rows up */
+	if (keeps_indexes(f) && !foreign_keys)
+		return true;
 	return foreign_keys ? put_away_listed(plan, target, foreign_keys_sql, 1, params, e)
 			    : put_away_listed(plan, target, indexes_sql, 2, params, e);
 }
@@ -237,6 +243,9 @@ static bool find_in_flow(struct finder *f, const struct flow_plan *flow, bool fo
 {
 	const char *params[] = { flow->target, flow->key_array };
 	struct pg_result *r = NULL;
+
+	if (keeps_indexes(flow) && !foreign_keys)
+		return true;
 	bool ok = pg_query(f->target, foreign_keys ? foreign_keys_sql : indexes_sql,
 			   foreign_keys ? 1 : 2, params, &r, e);
 

@@ -159,6 +159,6 @@ bool check_copy(struct check *c, struct flow *f, bool builtin, struct err *e)
 {
 	if (!choose_place(c, f, builtin, e))
 		return false;
-	f->copy_binary = all_binary(f);
+	f->copy_binary = !f->joins && !f->lookup && all_binary(f); /* the stage takes text */
 	return true;
 }
