@@ -94,7 +94,8 @@ struct flow_plan {
 	bool filtered;           /* a source row may bring fewer rows than it did: leave */
 	bool owned;            /* several rows of one; update: all that is read but kept has come */
 	bool lookup;           /* rows are only added, before those of other flows */
-	bool moves;            /* a moved key is an OP_MOVE: the row has columns of its own */
+	bool unfilled;         /* its rows have columns of their own, which it does not fill */
+	bool moves;            /* a moved key is an OP_MOVE, for the sake of such columns */
 	bool sole;             /* clear takes no row of another flow */
 	unsigned rank;         /* parents before children by the target's foreign keys */
 	const char *key_array; /* the key columns as text[] input: {"a","b"}; NULL: no key */

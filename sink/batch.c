@@ -70,7 +70,8 @@ static void sort_survivor(struct flow_rows *f, const struct fold_entry *e)
 
 	bool kept = flow_reads_unchanged(flow, e->after);
 
-	if (!flow_key_same(flow, e->before, e->after)) {
+	/* a row that went and came is another one: nothing stays of the first */
+	if ((e->replaced && flow->unfilled) || !flow_key_same(flow, e->before, e->after)) {
 		push(f, OP_REMOVE, e);
 		push(f, OP_INSERT, e);
 		return;

@@ -401,16 +401,14 @@ static void narrow(struct check *c, struct flow *f)
 /* Has the row values that no output fills: a sequence's, or others? */
 static void look_at_unfilled(struct flow *f)
 {
-	bool unfilled = false;
-
 	for (unsigned i = 0; i < f->to->ncolumns; i++) {
 		const struct catalog_column *t = &f->to->columns[i];
 		if (query_output_find(f->query, t->name) < f->query->noutputs || t->generated)
 			continue;
-		unfilled = true;
+		f->unfilled = true;
 		f->generates |= t->sequence != NULL;
 	}
-	f->moves = unfilled && !f->owned && !f->lookup && f->nfound && !f->def->insert_only &&
+	f->moves = f->unfilled && !f->owned && !f->lookup && f->nfound && !f->def->insert_only &&
 		   !flow_key_fixed(f);
 }
 

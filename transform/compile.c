@@ -81,6 +81,7 @@ static bool plan_flow(struct check *c, struct flow *f, struct err *e)
 	p->keyed = f->nfound > 0 || f->lookup;
 	p->owned = f->owned;
 	p->lookup = f->lookup;
+	p->unfilled = f->unfilled;
 	p->moves = f->moves;
 	p->key_array = key_array(c->arena, &f->def->key);
 	p->filtered = f->query->filtered || f->owned;

@@ -27,7 +27,8 @@ struct flow {
 	bool joins;              /* reads tables of the target */
 	uint32_t *relations;     /* their oids, in the order of query->relations */
 	bool generates;          /* the target has a sequence that no output fills */
-	bool moves;              /* a row whose key moves is moved: it has columns of its own */
+	bool unfilled;           /* the target has columns that no output fills */
+	bool moves;              /* a row whose key moves is moved, for their sake */
 	const char *key_select;  /* the SELECT with the found outputs only, no filter */
 	const char *row_select;  /* with the filter; owned: with the key's outputs, too */
 	const char *stay_select; /* owned: what does not read the kept column, no filter */
