@@ -17,12 +17,13 @@ TABLES_SQL = """
 CREATE SCHEMA app;
 CREATE TABLE public.article (id int PRIMARY KEY, author text, tags text[], hits int);
 ALTER TABLE public.article REPLICA IDENTITY FULL;
-CREATE TABLE public.loose (id int, author text);
+CREATE TABLE public.loose (id int, author text, note text);
 ALTER TABLE public.loose REPLICA IDENTITY FULL;
 INSERT INTO public.article
 SELECT i, 'a' || i % 700, ARRAY['t' || i % 11, 't' || 11 + i % 7, 't' || i % 300], i
   FROM generate_series(1, 12000) i;
-INSERT INTO public.loose SELECT i % 400, 'a' || i % 50 FROM generate_series(1, 900) i;
+INSERT INTO public.loose
+SELECT i % 400, 'a' || i % 50, repeat('note ', 80) FROM generate_series(1, 900) i;
 
 CREATE TABLE app.author (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE);
@@ -35,10 +36,11 @@ CREATE TABLE app.place (article_id bigint, place int, tag text, PRIMARY KEY (art
 CREATE TABLE app.hits (article_id bigint PRIMARY KEY, hits int);
 CREATE TABLE app.loose (loose_id bigint, author_id int);
 
--- the copy takes longer than one snapshot lives
+-- the copy takes longer than one snapshot lives, and each chunk waits for those before it
 CREATE FUNCTION app.slowly() RETURNS trigger LANGUAGE plpgsql AS
     $$BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END$$;
 CREATE TRIGGER slowly AFTER INSERT ON app.hits EXECUTE FUNCTION app.slowly();
+CREATE TRIGGER slowly AFTER INSERT ON app.loose EXECUTE FUNCTION app.slowly();
 """
 
 FLOWS = [
@@ -95,7 +97,7 @@ def copy_under_several_snapshots(s, migration):
         writers.more(50)
         migration.start()
         migration.wait_for("stream")
-        s.source.run("DROP TRIGGER slowly ON app.hits")
+        s.source.run("DROP TRIGGER slowly ON app.hits; DROP TRIGGER slowly ON app.loose")
         writers.more(300)
         writers.stop()
     count = s.source.value("SELECT count(DISTINCT lg) FROM pgcrossfade.chunk_copied")
