@@ -95,7 +95,8 @@ lsn_t judge_consistent_lsn(const struct judge *j)
 /* The rows of one table in one transaction whose chunk decides. */
 struct docket {
 	struct table_plan *table;
-	unsigned count, cap;
+	struct transaction *transaction;
+	unsigned count, cap, next; /* next: the verdict to be read */
 	const struct value **rows; /* plan order */
 	bool *apply;               /* the verdicts */
 	bool truncated;
@@ -179,11 +180,12 @@ static bool key_same(const struct table_plan *t, const struct value *a, const st
 /* A change and what its images have to say. */
 struct images {
 	const struct value *before, *after; /* NULL: none, or after's key is before's */
+	bool before_applies, after_applies;
 };
 
 static struct images images_of(const struct binding *b, const struct change *c, struct arena *a)
 {
-	struct images i = { NULL, NULL };
+	struct images i = { NULL, NULL, false, false };
 
 	if (c->kind != CHANGE_DELETE)
 		i.after = binding_row(b, &c->after, a);
@@ -227,8 +229,10 @@ static const struct binding *change_of(struct judge *j, const struct table_plan 
 	return b && b->table == t ? b : NULL;
 }
 
-static bool fill_docket(struct judge *j, struct transaction *t, struct docket *d, struct err *e)
+static bool fill_docket(struct judge *j, struct docket *d, struct err *e)
 {
+	struct transaction *t = d->transaction;
+
 	for (struct change *c = t->changes; c; c = c->next) {
 		const struct binding *b = change_of(j, d->table, c);
 		if (!b)
@@ -274,9 +278,10 @@ static const struct relation *whole_relation(struct judge *j, const struct table
 
 /* As the row is at the source by now; what becomes of it until then is in that. */
 static bool read_again(struct judge *j, const struct docket *d, struct change *c,
-		       const struct value *key, struct transaction *tr, bool *keep, struct err *e)
+		       const struct value *key, bool *keep, struct err *e)
 {
 	const struct table_plan *t = d->table;
+	struct transaction *tr = d->transaction;
 	struct value *row;
 
 	if (d->truncated)
@@ -296,55 +301,51 @@ static bool read_again(struct judge *j, const struct docket *d, struct change *c
 }
 
 /* What is left of a change when each image has its verdict. NONE: drop it. */
-static bool cut_change(struct judge *j, struct transaction *tr, const struct docket *d,
-		       struct change *c, const struct images *i, const bool applies[2], bool *keep,
-		       struct err *e)
+static bool cut_change(struct judge *j, const struct docket *d, struct change *c,
+		       const struct images *i, bool *keep, struct err *e)
 {
-	*keep = applies[0] || applies[1];
-	if (!i->before || !i->after || applies[0] == applies[1])
+	*keep = i->before_applies || i->after_applies;
+	if (!i->before || !i->after || i->before_applies == i->after_applies)
 		return true;
-	if (applies[0]) {
+	if (i->before_applies) {
 		c->kind = CHANGE_DELETE;
 		return true;
 	}
 	c->kind = CHANGE_INSERT;
 	c->has_before = false;
-	return !unchanged_left(d->table, i->after) || read_again(j, d, c, i->after, tr, keep, e);
+	return !unchanged_left(d->table, i->after) || read_again(j, d, c, i->after, keep, e);
 }
 
 /* By its chunk, unless its row was read again later. */
-static bool applies(const struct judge *j, const struct table_plan *t, const struct value *row,
-		    bool by_chunk, lsn_t commit)
+static bool next_applies(const struct judge *j, struct docket *d, const struct value *row)
 {
-	return row && by_chunk && commit >= reread_lsn(j->reread, t, row);
+	return row && d->apply[d->next++] &&
+	       d->transaction->commit_lsn >= reread_lsn(j->reread, d->table, row);
 }
 
-static bool judge_change(struct judge *j, struct transaction *t, struct docket *d, unsigned *n,
-			 struct change *c, bool *keep, struct err *e)
+static bool judge_change(struct judge *j, struct docket *d, struct change *c, bool *keep,
+			 struct err *e)
 {
 	const struct binding *b = change_of(j, d->table, c);
 
 	*keep = true;
 	if (!b || c->kind == CHANGE_TRUNCATE)
 		return true;
-	struct images i = images_of(b, c, &t->arena);
-	bool verdicts[2] = { false, false };
-	if (i.before)
-		verdicts[0] = applies(j, d->table, i.before, d->apply[(*n)++], t->commit_lsn);
-	if (i.after)
-		verdicts[1] = applies(j, d->table, i.after, d->apply[(*n)++], t->commit_lsn);
-	return cut_change(j, t, d, c, &i, verdicts, keep, e);
+	struct images i = images_of(b, c, &d->transaction->arena);
+	i.before_applies = next_applies(j, d, i.before);
+	i.after_applies = next_applies(j, d, i.after);
+	return cut_change(j, d, c, &i, keep, e);
 }
 
-static bool apply_verdicts(struct judge *j, struct transaction *t, struct docket *d, struct err *e)
+static bool apply_verdicts(struct judge *j, struct docket *d, struct err *e)
 {
+	struct transaction *t = d->transaction;
 	struct change **link = &t->changes;
-	unsigned n = 0;
 	bool keep;
 
 	while (*link) {
 		struct change *c = *link;
-		if (!judge_change(j, t, d, &n, c, &keep, e))
+		if (!judge_change(j, d, c, &keep, e))
 			return false;
 		if (keep)
 			link = &c->next;
@@ -374,10 +375,10 @@ static void drop_changes(struct judge *j, struct transaction *t, const struct ta
 static bool filter_by_chunk(struct judge *j, struct transaction *t, struct table_plan *table,
 			    struct err *e)
 {
-	struct docket d = { .table = table };
-	bool ok = fill_docket(j, t, &d, e) &&
-		  (d.count == 0 ||
-		   (docket_judge(j, &d, t->commit_lsn, e) && apply_verdicts(j, t, &d, e)));
+	struct docket d = { .table = table, .transaction = t };
+	bool ok =
+	    fill_docket(j, &d, e) &&
+	    (d.count == 0 || (docket_judge(j, &d, t->commit_lsn, e) && apply_verdicts(j, &d, e)));
 
 	free(d.rows);
 	free(d.apply);
