@@ -90,20 +90,20 @@ def only_parents_rows(s):
         raise Failed(f"{new} places arrived; there are {own}, and with children {whole}")
 
 
-def next_number(s, sequence, old, insert):
-    """The row goes in, and its number is past all that the old table has or could have given."""
-    last = s.source.value(f"SELECT greatest(last_value, (SELECT max(id) FROM {old})) FROM {sequence}")
+def next_number(s, sequence, highest, insert):
+    """The row goes in, and its number is past all that are there and all that the old table gave."""
+    last = max(s.source.value(f"SELECT last_value FROM {sequence}"), s.target.value(highest))
     number = s.target.value(insert)
     if number < last + HEADROOM:
         raise Failed(f"{insert}: {number} is not {HEADROOM} past {last}")
 
 
 def numbers_go_on(s):
-    next_number(s, "public.sale_id_seq", "public.sale",
+    next_number(s, "public.sale_id_seq", "SELECT max(sale_id) FROM app.sale",
                 "INSERT INTO app.sale (amount, price) VALUES (3, 5) RETURNING sale_id")
-    next_number(s, "public.place_id_seq", "ONLY public.place",
+    next_number(s, "public.place_id_seq", "SELECT max(id) FROM app.place",
                 "INSERT INTO app.place (name) VALUES ('new') RETURNING id")
-    next_number(s, "public.place_id_seq", "ONLY public.city",
+    next_number(s, "public.place_id_seq", "SELECT max(id) FROM app.city",
                 "INSERT INTO app.city (name) VALUES ('NEW') RETURNING id")
     lines = s.target.value("SELECT count(*) - count(DISTINCT line) FROM app.sale")
     if lines or s.target.value("SELECT sum FROM app.sale ORDER BY sale_id DESC LIMIT 1") != 15:
