@@ -13,6 +13,7 @@ ROUNDS = (1, 3)
 SERVER_OPTIONS = {"target": {"small_disk": 96 << 20}}
 
 FULL = "No space left on device"
+BLOCK = 8192  # a row of the ballast fills one
 
 BALLAST = """
 CREATE TABLE IF NOT EXISTS public.ballast (filler text) TABLESPACE small;
@@ -21,12 +22,12 @@ ALTER TABLE public.ballast ALTER filler SET STORAGE EXTERNAL;
 
 
 def fill(s, leave):
-    """Until that many bytes are left."""
+    """Until about that many bytes are left."""
     s.target.run(BALLAST)
-    used = s.target.value("SELECT pg_tablespace_size('small')")
-    blocks = (s.servers[1].small_disk - leave - used) // 8192
-    s.target.run("INSERT INTO public.ballast SELECT repeat('x', 7900)"
-                 " FROM generate_series(1, %s)", [max(blocks, 0) * 9 // 10])
+    size = s.servers[1].small_disk
+    while (left := size - leave - s.target.value("SELECT pg_tablespace_size('small')")) > 2 * BLOCK:
+        s.target.run("INSERT INTO public.ballast SELECT repeat('x', 7900)"
+                     " FROM generate_series(1, %s)", [left // BLOCK // 2])
 
 
 def make_space(s):
