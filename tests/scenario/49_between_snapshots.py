@@ -31,7 +31,7 @@ CREATE TABLE app.doc (doc_id bigint PRIMARY KEY, body text, n bigint);
 CREATE TABLE app.pair (a bigint, b {fine}, body text, n bigint, PRIMARY KEY (a, b));
 CREATE TABLE app.gone (id text PRIMARY KEY, label text, n bigint);
 CREATE FUNCTION app.hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF (SELECT count(*) > 12 FROM pgcrossfade.chunk_copied WHERE relation = 'public.' || TG_TABLE_NAME)
+    IF (SELECT count(*) > 5 FROM pgcrossfade.chunk_copied WHERE relation = 'public.' || TG_TABLE_NAME)
     THEN PERFORM pg_advisory_xact_lock_shared(42); END IF;
     RETURN NULL; END $$;
 CREATE TRIGGER hold BEFORE INSERT ON app.doc EXECUTE FUNCTION app.hold();
@@ -119,7 +119,7 @@ def scenario(s):
     s.source.run(OLD.format(fine=fine, long=LONG))
     s.target.run(NEW.replace("{fine}", fine))
     # one each: a worker goes through the tables one after the other
-    migrations = [s.migration([flow], name=name, chunk_bytes="64kB", snapshot_max_age="1s", jobs=1)
+    migrations = [s.migration([flow], name=name, chunk_bytes="128kB", snapshot_max_age="1s", jobs=1)
                   for flow, name in zip(FLOWS, ("doc", "pair", "gone"))]
     with held_copy(s, migrations):
         for statements in MOVES:
@@ -128,7 +128,7 @@ def scenario(s):
         emptying = threading.Thread(target=run_all, args=(s.source, EMPTIED), daemon=True)
         emptying.start()
     emptying.join()
-    with s.writers([DOC, PAIR, GONE], count=2) as writers:
+    with s.writers([DOC, PAIR, GONE], count=2, rate=50) as writers:
         until(lambda: "event=reread.open" in migrations[0].log_text(), "a row is read again", 30,
               alive=migrations[0].must_run)
         migrations[0].kill9()
