@@ -23,6 +23,8 @@ CREATE TABLE public.contact (id int PRIMARY KEY, home text, work text, at_home b
 ALTER TABLE public.contact REPLICA IDENTITY FULL;
 CREATE TABLE public.post (id int PRIMARY KEY, tags text[]);
 CREATE TABLE public.page (id int PRIMARY KEY, tags text[], author int);
+CREATE TABLE public.title (id int PRIMARY KEY, tag text);
+INSERT INTO public.title SELECT i, 'title ' || i FROM generate_series(1, 3000) i;
 INSERT INTO public.cat SELECT i, 'cat ' || i, i % 9 FROM generate_series(1, 8000) i;
 INSERT INTO public.dog SELECT i, 'dog ' || i FROM generate_series(1, 8000) i;
 INSERT INTO public.fish SELECT i, 'fish ' || i, i % 9 FROM generate_series(1, 20000) i;
@@ -66,6 +68,10 @@ FLOWS = [
          select=TAGS.format(literal="'post'")),
     Flow("public.page", "app.tag", key=("of", "of_id", "place"), owner=("of", "of_id"),
          select=TAGS.format(literal="'pa\\ge'")),
+    # one row of one beside several of one
+    Flow("public.title", "app.tag", key=("of", "of_id", "place"), select="""
+        SELECT 'title' AS of, id::bigint AS of_id, 1 AS place, tag FROM old
+    """),
 ]
 
 
@@ -83,6 +89,7 @@ TABLES = [
                                  "at_home": values.boolean}),
     Table("public.post", ID, {"tags": values.maybe(tags)}),
     Table("public.page", ID, {"tags": values.maybe(tags), "author": values.small}),
+    Table("public.title", ID, {"tag": values.text}),
 ]
 
 COPIED = "SELECT relation, no, lg::text, rows, copied_at::text FROM pgcrossfade.chunk_copied"
@@ -125,7 +132,7 @@ def copied_again(s, migration):
 TRUNCATED = [
     ("TRUNCATE public.dog", "app.animal", "kind <> 'dog'"),
     ("TRUNCATE public.fish", "app.animal", "kind <> 'fish''s'"),
-    ("TRUNCATE public.page", "app.tag", "of = 'post'"),
+    ("TRUNCATE public.page, public.title", "app.tag", "of = 'post'"),
     ("TRUNCATE public.contact, public.cat", "app.animal", "kind NOT IN ('cat')"),
 ]
 
