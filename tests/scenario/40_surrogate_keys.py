@@ -42,7 +42,7 @@ CREATE UNIQUE INDEX ON app.numbered (id);
 CREATE TABLE app.named (sid uuid DEFAULT gen_random_uuid() PRIMARY KEY,
     id bigint NOT NULL UNIQUE, birth bigint, name text, mine text);
 CREATE FUNCTION app.slowly() RETURNS trigger LANGUAGE plpgsql AS
-    $$BEGIN PERFORM pg_sleep(0.07); RETURN NULL; END$$;
+    $$BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END$$;
 CREATE TRIGGER slowly AFTER INSERT ON app.always EXECUTE FUNCTION app.slowly();
 CREATE TRIGGER slowly AFTER INSERT ON app.named EXECUTE FUNCTION app.slowly();
 """
@@ -123,7 +123,8 @@ def own_references(s, migration):
     # each takes the next one's key: two ways round, in one transaction
     s.source.run("UPDATE public.always SET id = -id WHERE id > 50000;"
                  "UPDATE public.always SET id = 1 - id, name = 's' WHERE id < -50000;"
-                 "UPDATE public.pair SET a = -a - 1; UPDATE public.pair SET a = -a")
+                 "UPDATE public.pair SET a = -a - 1 WHERE b < 10;"
+                 "UPDATE public.pair SET a = -a WHERE b < 10")
     drain(migration)
     must_equal(migration)
     wrong = s.target.rows("SELECT o.*, birth, length(letter)"
@@ -152,11 +153,11 @@ def gone_and_come_back(s, migration):
 def scenario(s):
     s.source.run(OLD)
     s.target.run(NEW)
-    migration = s.migration(FLOWS, jobs=1, chunk_bytes="64kB", snapshot_max_age="1s")
+    migration = s.migration(FLOWS, jobs=1, chunk_bytes="128kB", snapshot_max_age="1s")
     copy_under_several_snapshots(s, migration)
     before = given_to_all(s)
     with s.writers(TABLES) as writers:
-        writers.more(400)
+        writers.more(300)
         writers.stop()
     drain(migration)
     must_equal(migration)
