@@ -38,6 +38,7 @@ struct backlog {
 	PGconn *conn; /* pg's */
 	enum state state;
 	const char *slot, *cursor, *plugin_options;
+	struct continuity continuity;
 	char *row;               /* libpq's */
 	bool header;             /* of the COPY, seen */
 	lsn_t at;                /* everything before it was handed on */
@@ -182,6 +183,9 @@ static void read_standing(const PGresult *res, struct standing *out)
 /* The positions, after which the next step is on its way or it is over. */
 static enum source_result decide(struct backlog *b, struct source_frame *out, struct err *e)
 {
+	/* the cursor begins where the slot stood when it was copied */
+	if (!b->at && !continuity_covers(&b->continuity, b->now.next, e))
+		return SOURCE_FAILED;
 	b->bytes += b->at && b->now.next > b->at ? b->now.next - b->at : 0;
 	b->at = b->now.next;
 	adapt_step(b);
@@ -419,16 +423,21 @@ bool backlog_open(const struct backlog_options *o, struct source **out, struct e
 {
 	struct pg_options options = { .conninfo = o->conninfo, .application = o->application };
 	struct backlog *b = xcalloc(1, sizeof *b);
+	struct continuity_slot slot;
 	bool worth = false;
 
 	b->source.ops = &backlog_ops;
 	b->slot = arena_strdup(&b->arena, o->slot);
 	b->plugin_options = arena_strdup(&b->arena, o->plugin_options);
+	b->continuity = o->continuity;
+	b->continuity.slot = b->slot;
 	b->step = FIRST_STEP / STEP_GROWTH;
 	b->limit = LAST_STEP;
 	b->applied = b->advanced = o->applied;
 	b->began_ms = clock_ms();
-	bool ok = pg_open(&options, &b->pg, e) && worth_it(b, o->applied, &worth, e);
+	bool ok = pg_open(&options, &b->pg, e) &&
+		  continuity_check(b->pg, &o->continuity, &slot, e) &&
+		  worth_it(b, o->applied, &worth, e);
 	worth = worth && make_cursor(b);
 	if (ok && worth) {
 		b->conn = pg_raw(b->pg);

@@ -18,7 +18,7 @@
  * holds that back, steps would read more than they bring, and the stream is better.
  *
  * Frames     data has no wal_end; after each step comes a keepalive that has it.
- * Errors     ERR_RETRY: the connection is lost. What the server refuses (no slot left to
+ * Errors     ERR_CONFIG: the source does not go on from where the target stands. ERR_RETRY: the connection is lost. What the server refuses (no slot left to
  *            copy to, no room for the result) ends the drain early, with a line in the log.
  * Source     PostgreSQL 15, "Replication Management Functions"; logicalfuncs.c.
  */
@@ -26,10 +26,12 @@
 #define PGCROSSFADE_CDC_BACKLOG_H
 
 #include "cdc/source.h"
+#include "pg/continuity.h"
 
 struct backlog_options {
 	const char *conninfo, *application;
 	const char *slot;
+	struct continuity continuity;
 	lsn_t applied;              /* durable at the target already */
 	const char *plugin_options; /* in form OPTION_SQL */
 };

@@ -30,9 +30,10 @@ struct receiver {
 	_Atomic int64_t starved_us;
 	pthread_t thread;
 
-	pthread_mutex_t lock; /* over these two */
+	pthread_mutex_t lock; /* over these three */
 	struct position position;
 	lsn_t received;
+	lsn_t recorded; /* of the position, in the ledger */
 
 	/* the thread's own */
 	struct arena arena;
@@ -123,12 +124,23 @@ static void on_keepalive(struct receiver *r, const struct source_frame *f)
 	r->reply_wanted |= f->reply_wanted;
 }
 
+static lsn_t known(struct receiver *r)
+{
+	lsn_t before = r->stream.continuity.known;
+
+	pthread_mutex_lock(&r->lock);
+	lsn_t now = r->recorded;
+	pthread_mutex_unlock(&r->lock);
+	return now > before ? now : before;
+}
+
 /* The backlog is read: the stream goes on from there. */
 static bool take_over(struct receiver *r, lsn_t at, struct err *e)
 {
 	source_close(r->source, GOODBYE_MS);
 	r->source = NULL;
 	r->stream.start = at > r->stream.start ? at : r->stream.start;
+	r->stream.continuity.known = known(r);
 	r->told_at = 0;
 	if (!stream_open(&r->stream, &r->source, e))
 		return false;
@@ -165,6 +177,7 @@ static bool drain(struct receiver *r, struct err *e)
 	return true;
 }
 
+/* What the source is told. */
 struct standing {
 	lsn_t applied, received;
 };
@@ -172,7 +185,8 @@ struct standing {
 static struct standing standing(struct receiver *r)
 {
 	pthread_mutex_lock(&r->lock);
-	struct standing now = { r->position.applied, r->received };
+	lsn_t applied = r->position.applied, recorded = r->recorded;
+	struct standing now = { applied < recorded ? applied : recorded, r->received };
 	pthread_mutex_unlock(&r->lock);
 	return now;
 }
@@ -180,9 +194,10 @@ static struct standing standing(struct receiver *r)
 /* When the next status is due. */
 static int64_t report_due(const struct receiver *r, struct standing now)
 {
-	bool news = now.applied != r->told_applied || now.received != r->told_received;
+	bool news = now.received != r->told_received;
 
-	if (r->reply_wanted)
+	/* what is applied moves when the ledger has it: that is seldom enough */
+	if (r->reply_wanted || now.applied != r->told_applied)
 		return r->told_at;
 	return r->told_at + (news || r->held ? STATUS_MS : STATUS_IDLE_MS);
 }
@@ -262,12 +277,14 @@ static bool open_source(struct receiver *r, const struct receiver_options *o, st
 		.conninfo = arena_strdup(&r->arena, o->conninfo),
 		.application = arena_strdup(&r->arena, o->application),
 		.slot = arena_strdup(&r->arena, o->slot),
+		.continuity = o->continuity,
 		.start = o->start_lsn,
 		.plugin_options = plugin_options(r, o, OPTION_REPLICATION),
 	};
 	struct backlog_options b = { .conninfo = o->conninfo,
 				     .application = o->application,
 				     .slot = o->slot,
+				     .continuity = o->continuity,
 				     .applied = o->start_lsn,
 				     .plugin_options = plugin_options(r, o, OPTION_SQL) };
 	bool ok = backlog_open(&b, &r->source, e);
@@ -294,6 +311,7 @@ bool receiver_start(const struct receiver_options *o, struct receiver **out, str
 
 	pthread_mutex_init(&r->lock, NULL);
 	position_init(&r->position, o->start_lsn);
+	r->recorded = o->start_lsn;
 	r->queue = queue_create(o->queue_bytes);
 	r->assembler = assembler_create(o->ops, o->part_bytes);
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -333,7 +351,20 @@ void receiver_confirm(struct receiver *r, lsn_t end_lsn)
 
 lsn_t receiver_position(struct receiver *r)
 {
-	return standing(r).applied;
+	pthread_mutex_lock(&r->lock);
+	lsn_t applied = r->position.applied;
+	pthread_mutex_unlock(&r->lock);
+	return applied;
+}
+
+void receiver_recorded(struct receiver *r, lsn_t position)
+{
+	pthread_mutex_lock(&r->lock);
+	bool news = position > r->recorded;
+	r->recorded = news ? position : r->recorded;
+	pthread_mutex_unlock(&r->lock);
+	if (news)
+		wake(r);
 }
 
 void receiver_backlog(struct receiver *r, struct receiver_backlog *out)

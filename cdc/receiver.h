@@ -2,7 +2,8 @@
  * cdc/receiver.h: a thread that turns what a slot sends into transactions.
  *
  *   source -> messages -> assembler -> queue -> receiver_next() -> the applier
- *   source <- status <- position <- receiver_confirm() <- after its COMMIT
+ *   source <- status <- recorded <- receiver_recorded() <- once the ledger has the position
+ *                       position <- receiver_confirm() <- after its COMMIT
  *
  * A large backlog is read by SQL first (cdc/backlog.h); the stream takes over where that ends.
  *
@@ -21,12 +22,14 @@
 #define PGCROSSFADE_CDC_RECEIVER_H
 
 #include "cdc/decoder.h"
+#include "pg/continuity.h"
 
 struct receiver;
 
 struct receiver_options {
 	const char *conninfo, *application;
 	const char *slot;
+	struct continuity continuity; /* its strings outlive the receiver */
 	const struct decoder_ops *ops;
 	struct decoder_options decoder;
 	lsn_t start_lsn;    /* transactions that end before it are not wanted */
@@ -54,9 +57,12 @@ void receiver_confirm(struct receiver *r, lsn_t end_lsn);
 
 /*
  * Everything before it is applied. Moves with receiver_confirm, and with the server's
- * keepalives while nothing is pending. This is what the slot is told.
+ * keepalives while nothing is pending.
  */
 lsn_t receiver_position(struct receiver *r);
+
+/* The ledger has this position durably: from now on the slot may be told it, and no more. */
+void receiver_recorded(struct receiver *r, lsn_t position);
 
 /* No stream runs yet: a backlog is read, and the slot itself is idle. */
 bool receiver_drains(const struct receiver *r);

@@ -200,11 +200,13 @@ bool stream_open(const struct stream_options *options, struct source **out, stru
 				.application = options->application,
 				.replication = true };
 	struct stream *s = xcalloc(1, sizeof *s);
+	struct continuity_slot slot;
 	bool ok = pg_open(&o, &s->pg, e);
 
 	if (ok) {
 		s->conn = pg_raw(s->pg);
-		ok = start(s, options, e);
+		ok = continuity_check(s->pg, &options->continuity, &slot, e) &&
+		     start(s, options, e);
 	}
 	if (ok) {
 		s->source.ops = &stream_ops;

@@ -3,7 +3,8 @@
  *
  * Closing ends the COPY and waits for the server to say so, after which the slot is free.
  *
- * Errors     ERR_RETRY: the slot is in use, the connection is lost, the server goes away;
+ * Errors     ERR_CONFIG: the source does not go on from where the target stands.
+ *            ERR_RETRY: the slot is in use, the connection is lost, the server goes away;
  *            else as the server's SQLSTATE says.
  * Source     PostgreSQL 15, "Streaming Replication Protocol".
  */
@@ -11,10 +12,12 @@
 #define PGCROSSFADE_CDC_STREAM_H
 
 #include "cdc/source.h"
+#include "pg/continuity.h"
 
 struct stream_options {
 	const char *conninfo, *application;
 	const char *slot;
+	struct continuity continuity; /* checked before it starts */
 	lsn_t start;
 	const char *plugin_options; /* in form OPTION_REPLICATION */
 };

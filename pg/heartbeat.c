@@ -25,20 +25,22 @@ bool heartbeat_write(struct pg *target, const char *migration, const struct hear
 	snprintf(queued, sizeof queued, "%" PRIu64, h->queued_bytes);
 	snprintf(rate, sizeof rate, "%.6f", h->change_rate);
 	snprintf(up, sizeof up, "%.6f", h->up_seconds);
-	return pg_query(target,
-			"INSERT INTO pgcrossfade.service AS s (migration, host, pid, activity, "
-			"applied, source, lag_seconds, queued_bytes, change_rate, bottleneck, "
-			"started_at, beat_at) VALUES ($1, $2, $3::bigint, $4, "
-			"$5::pg_lsn, $6::pg_lsn, $7::float8, $8::bigint, $9::float8, $10, "
-			"clock_timestamp() - $11::float8 * interval '1 s', clock_timestamp()) "
-			"ON CONFLICT (migration) DO UPDATE SET host = excluded.host, "
-			"pid = excluded.pid, activity = excluded.activity, "
-			"applied = excluded.applied, source = excluded.source, "
-			"lag_seconds = excluded.lag_seconds, "
-			"queued_bytes = excluded.queued_bytes, change_rate = excluded.change_rate, "
-			"bottleneck = excluded.bottleneck, started_at = excluded.started_at, "
-			"beat_at = excluded.beat_at",
-			11, params, NULL, e) ||
+	return pg_query(
+		   target,
+		   "INSERT INTO pgcrossfade.service AS s (migration, host, pid, activity, "
+		   "applied, source, lag_seconds, queued_bytes, change_rate, bottleneck, "
+		   "started_at, beat_at, confirmed) VALUES ($1, $2, $3::bigint, $4, "
+		   "$5::pg_lsn, $6::pg_lsn, $7::float8, $8::bigint, $9::float8, $10, "
+		   "clock_timestamp() - $11::float8 * interval '1 s', clock_timestamp(), $5::pg_lsn) "
+		   "ON CONFLICT (migration) DO UPDATE SET host = excluded.host, "
+		   "pid = excluded.pid, activity = excluded.activity, "
+		   "applied = excluded.applied, source = excluded.source, "
+		   "lag_seconds = excluded.lag_seconds, "
+		   "queued_bytes = excluded.queued_bytes, change_rate = excluded.change_rate, "
+		   "bottleneck = excluded.bottleneck, started_at = excluded.started_at, "
+		   "beat_at = excluded.beat_at, "
+		   "confirmed = greatest(s.confirmed, excluded.confirmed)",
+		   11, params, NULL, e) ||
 	       err_wrap(e, "write sign of life");
 }
 
@@ -51,7 +53,8 @@ bool heartbeat_load(struct pg *target, const char *migration, struct arena *a,
 	if (!pg_query(target,
 		      "SELECT host, pid, activity, applied, source, lag_seconds, queued_bytes, "
 		      "extract(epoch FROM clock_timestamp() - beat_at), change_rate, bottleneck, "
-		      "extract(epoch FROM beat_at - started_at) FROM pgcrossfade.service "
+		      "extract(epoch FROM beat_at - started_at), confirmed "
+		      "FROM pgcrossfade.service "
 		      "WHERE migration = $1",
 		      1, &migration, &r, e))
 		return err_wrap(e, "read sign of life");
@@ -68,6 +71,7 @@ bool heartbeat_load(struct pg *target, const char *migration, struct arena *a,
 		h->change_rate = strtod(pg_text(r, 0, 8), NULL);
 		h->bottleneck = arena_strdup(a, pg_text(r, 0, 9));
 		h->up_seconds = strtod(pg_text(r, 0, 10), NULL);
+		h->confirmed = pg_lsn(r, 0, 11);
 		*out = h;
 	}
 	pg_result_free(r);

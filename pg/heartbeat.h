@@ -12,6 +12,7 @@ struct heartbeat {
 	int64_t pid;
 	const char *activity;  /* what it does, in words */
 	lsn_t applied, source; /* up to where all is applied; the source's insert position */
+	lsn_t confirmed;       /* on load only: the highest `applied` ever written */
 	double lag_seconds;
 	uint64_t queued_bytes;
 	double change_rate;     /* changes applied a second, over the last seconds */

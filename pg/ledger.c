@@ -9,7 +9,8 @@ static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS pgcrossfade.ledger (version int PRIMARY KEY);"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.migration ("
     "  name text PRIMARY KEY, phase text NOT NULL, digest text NOT NULL,"
-    "  source_system text NOT NULL, source_database text NOT NULL, slot_lsn pg_lsn,"
+    "  source_system text NOT NULL, source_database text NOT NULL, source_timeline int NOT NULL,"
+    "  slot_lsn pg_lsn,"
     "  error text, error_at timestamptz, definitions int, write_pause_us bigint,"
     "  created_at timestamptz NOT NULL DEFAULT now(), phase_since timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.chunk ("
@@ -48,7 +49,8 @@ static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS pgcrossfade.service ("
     "  migration text PRIMARY KEY, host text, pid bigint, activity text, applied pg_lsn,"
     "  source pg_lsn, lag_seconds float8, queued_bytes bigint, change_rate float8,"
-    "  bottleneck text, started_at timestamptz, beat_at timestamptz)"
+    "  bottleneck text, started_at timestamptz, beat_at timestamptz,"
+    "  confirmed pg_lsn)"
     "  WITH (fillfactor = 10);";
 
 static const char version_sql[] =
@@ -128,6 +130,7 @@ static struct ledger_migration *read_migration(struct arena *a, const struct pg_
 	m->phase_since = text_or_null(a, r, 8);
 	m->error_at = text_or_null(a, r, 9);
 	m->definitions = (unsigned)pg_int(r, 0, 10);
+	m->source_timeline = (int)pg_int(r, 0, 11);
 	return m;
 }
 
@@ -145,7 +148,7 @@ bool ledger_load(struct pg *target, const char *migration, struct arena *a,
 	if (!pg_query(
 		target,
 		"SELECT name, phase, digest, source_system, source_database, error, "
-		"slot_lsn, write_pause_us, phase_since, error_at, definitions FROM pgcrossfade.migration "
+		"slot_lsn, write_pause_us, phase_since, error_at, definitions, source_timeline FROM pgcrossfade.migration "
 		"WHERE name = $1",
 		1, &migration, &r, e))
 		return err_wrap(e, "read ledger");
@@ -157,13 +160,15 @@ bool ledger_load(struct pg *target, const char *migration, struct arena *a,
 
 bool ledger_insert(struct pg *target, const struct ledger_migration *m, struct err *e)
 {
-	const char *params[] = { m->name, m->phase, m->digest, m->source_system,
-				 m->source_database };
+	char timeline[16];
+	const char *params[] = { m->name,          m->phase,           m->digest,
+				 m->source_system, m->source_database, timeline };
 
+	snprintf(timeline, sizeof timeline, "%d", m->source_timeline);
 	return pg_query(target,
 			"INSERT INTO pgcrossfade.migration (name, phase, digest, source_system, "
-			"source_database) VALUES ($1, $2, $3, $4, $5)",
-			5, params, NULL, e) ||
+			"source_database, source_timeline) VALUES ($1, $2, $3, $4, $5, $6::int)",
+			6, params, NULL, e) ||
 	       err_wrap(e, "write ledger");
 }
 

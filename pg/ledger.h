@@ -41,6 +41,7 @@ struct ledger_migration {
 	const char *digest;        /* of the flows it was started with */
 	const char *source_system; /* pg_control_system().system_identifier */
 	const char *source_database;
+	int source_timeline;
 	const char *error;      /* NULL: none since the last run began */
 	const char *error_at;   /* NULL with error */
 	unsigned definitions;   /* put away for the copy */

@@ -27,7 +27,9 @@ bool progress_load(struct pg *target, const char *migration, const char *directi
 
 	*out = NULL;
 	if (!pg_query(target,
-		      "SELECT system, slot, lsn, changes, transactions FROM pgcrossfade.progress "
+		      "SELECT system, slot, lsn, changes, transactions, (extract(epoch FROM "
+		      "commit_time - '2000-01-01 00:00:00+00'::timestamptz) * 1000000)::bigint "
+		      "FROM pgcrossfade.progress "
 		      "WHERE migration = $1 AND direction = $2 AND part = 0",
 		      2, params, &r, e))
 		return err_wrap(e, "read progress");
@@ -39,7 +41,8 @@ bool progress_load(struct pg *target, const char *migration, const char *directi
 					.slot = arena_strdup(a, pg_text(r, 0, 1)),
 					.lsn = pg_lsn(r, 0, 2),
 					.changes = (uint64_t)pg_int(r, 0, 3),
-					.transactions = (uint64_t)pg_int(r, 0, 4) };
+					.transactions = (uint64_t)pg_int(r, 0, 4),
+					.commit_time = pg_int(r, 0, 5) };
 		*out = p;
 	}
 	pg_result_free(r);

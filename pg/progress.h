@@ -15,6 +15,7 @@ struct progress {
 	const char *migration, *direction;
 	const char *system, *slot; /* the source it is bound to */
 	lsn_t lsn;                 /* commit LSN of the last applied transaction; 0: none */
+	int64_t commit_time;       /* its; us since 2000-01-01 UTC. On load only */
 	uint64_t changes, transactions;
 };
 

@@ -53,6 +53,20 @@ static void take_sample(struct run *r, const struct pipeline_state *now)
 	meter_add(&r->meter, &s);
 }
 
+/* state is what it was before the source was asked, so that no later position is vouched for. */
+static bool check_source(struct run *r, struct pipeline_state *state, struct err *e)
+{
+	struct continuity_slot slot;
+	bool reads = r->phase == PH_COPY || r->phase == PH_STREAM;
+
+	if (reads && !(session_same_publications(&r->session, e) &&
+		       session_same_tables(&r->session, e) && partitions_check(&r->session, e)))
+		return false;
+	if (r->pipeline)
+		return pipeline_check(r->pipeline, state, e);
+	return !reads || session_check_source(&r->session, &slot, e);
+}
+
 bool control_beat(struct run *r, struct err *e)
 {
 	struct pipeline_state state = { 0 };
@@ -63,13 +77,8 @@ bool control_beat(struct run *r, struct err *e)
 	if (clock_ms() < r->next_beat_ms)
 		return true;
 	r->next_beat_ms = clock_ms() + BEAT_MS;
-	if ((r->phase == PH_COPY || r->phase == PH_STREAM) &&
-	    !(session_same_tables(&r->session, e) && partitions_check(&r->session, e)))
+	if (!check_source(r, &state, e) || !stream_lag(r, &lag, e))
 		return false;
-	if (!stream_lag(r, &lag, e) || (r->pipeline && !pipeline_check(r->pipeline, e)))
-		return false;
-	if (r->pipeline)
-		state = pipeline_state(r->pipeline);
 	take_sample(r, &state);
 	gethostname(host, sizeof host - 1);
 	struct heartbeat h = { .host = host,
@@ -84,6 +93,8 @@ bool control_beat(struct run *r, struct err *e)
 			       .up_seconds = (double)(clock_ms() - r->began_ms) / 1000 };
 	if (!heartbeat_write(r->session.target, r->migration->name, &h, e))
 		return false;
+	if (r->pipeline)
+		pipeline_recorded(r->pipeline, state.position);
 	tell_lag_zero(r, source_before, &state);
 	return true;
 }

@@ -46,8 +46,8 @@ static bool check_gate(struct run *r, struct err *e)
 	if (!r->restored)
 		return err_set(e, ERR_CONFIG,
 			       "the stream has not reached the consistent point yet");
-	if (!session_same_tables(&r->session, e) || !partitions_check(&r->session, e) ||
-	    !stream_lag(r, &lag, e))
+	if (!session_same_publications(&r->session, e) || !session_same_tables(&r->session, e) ||
+	    !partitions_check(&r->session, e) || !stream_lag(r, &lag, e))
 		return false;
 	if (lag > r->migration->cutover.max_lag)
 		return err_set(e, ERR_CONFIG,
@@ -64,7 +64,8 @@ static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
 	struct run *r = context;
 
 	/* what could still change before the lock cannot any more */
-	if (!session_same_tables(&r->session, e) || !partitions_check(&r->session, e))
+	if (!session_same_publications(&r->session, e) || !session_same_tables(&r->session, e) ||
+	    !partitions_check(&r->session, e))
 		return false;
 	while (pipeline_state(r->pipeline).position < lsn) {
 		if (clock_ms() > deadline_ms)

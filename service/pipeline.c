@@ -5,7 +5,6 @@
 #include "core/log.h"
 #include "pg/flush.h"
 #include "pg/progress.h"
-#include "pg/slot.h"
 #include "service/partitions.h"
 #include "sink/apply.h"
 #include "sink/durable.h"
@@ -32,6 +31,7 @@ struct pipeline {
 	struct durable durable;
 	struct effort effort;
 	lsn_t skip_to; /* transactions up to it were applied before this pipeline was opened */
+	bool expected; /* the slot has to send the one at skip_to once more */
 };
 
 static bool load_progress(struct pipeline *p, struct err *e)
@@ -80,6 +80,7 @@ static bool start_receiver(struct pipeline *p, struct err *e)
 	struct receiver_options o = { .conninfo = s->migration->source,
 				      .application = s->source_options.application,
 				      .slot = s->slot,
+				      .continuity = s->continuity,
 				      .ops = decoder_find(s->migration->decoder),
 				      .start_lsn = p->progress->lsn,
 				      .queue_bytes = s->migration->memory / QUEUE_SHARE,
@@ -88,31 +89,6 @@ static bool start_receiver(struct pipeline *p, struct err *e)
 	table_list(s->plan, &p->arena, &o.decoder);
 	publication_list(s, &p->arena, &o.decoder);
 	return receiver_start(&o, &p->receiver, e) || err_wrap(e, "stream from slot %s", s->slot);
-}
-
-/* Waiting does not bring back WAL that is gone. */
-static bool check_slot(struct session *s, bool *active, struct err *e)
-{
-	struct arena scratch = ARENA_INIT;
-	struct slot_status status;
-	bool ok = slot_lookup(s->source, s->slot, &scratch, &status, e);
-
-	arena_finish(&scratch); /* the flags are all that is wanted */
-	if (!ok)
-		return false;
-	*active = status.active;
-	if (!status.exists)
-		return err_set(
-		    e, ERR_CONFIG,
-		    "replication slot %s is gone from the source, and with it the changes not "
-		    "applied yet; abort and start again",
-		    s->slot);
-	if (status.lost)
-		return err_set(e, ERR_CONFIG,
-			       "replication slot %s has lost WAL that it still needed "
-			       "(max_slot_wal_keep_size); abort and start again",
-			       s->slot);
-	return true;
 }
 
 /* What the progress row says may not be on disk yet: the stream starts from what is. */
@@ -139,19 +115,47 @@ static bool create_judge(struct pipeline *p, struct err *e)
 	return judge_create(&o, &p->judge, e);
 }
 
+/*
+ * A source that was set back may have written past our position by now. Its slot went back with
+ * it, and has to send the last transaction again that we know: another history has not got it.
+ * Asked when the stream runs, and told nothing past that position before the first record.
+ */
+static bool expect_last(struct pipeline *p, struct err *e)
+{
+	struct continuity_slot slot;
+
+	if (!continuity_check(p->session->source, &p->session->continuity, &slot, e))
+		return false;
+	p->expected = p->skip_to && slot.confirmed <= p->skip_to;
+	return true;
+}
+
+static bool check_history(const struct pipeline *p, lsn_t position, struct err *e)
+{
+	char lsn[LSN_TEXT];
+
+	return !p->expected || position <= p->skip_to ||
+	       err_set(
+		   e, ERR_CONFIG,
+		   "the source does not have the transaction at %s, which the target has: it was "
+		   "restored to an earlier state and went on from there; abort and start again",
+		   lsn_format(p->skip_to, lsn));
+}
+
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)
 {
 	struct pipeline *p = xcalloc(1, sizeof *p);
-	bool active;
+	struct continuity_slot slot;
 
 	p->session = s;
 	p->partitions = partitions_create(s);
 	bool ok =
-	    check_slot(s, &active, e) &&
+	    session_check_source(s, &slot, e) && session_same_publications(s, e) &&
+	    session_same_tables(s, e) &&
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
 	    load_progress(p, e) && create_judge(p, e) &&
 	    applier_create(p->target, s->plan, p->progress, exact_lsn, &p->applier, e) &&
-	    begin_durable(p, e) && start_receiver(p, e);
+	    begin_durable(p, e) && start_receiver(p, e) && expect_last(p, e);
 	if (!ok) {
 		pipeline_close(p);
 		return false;
@@ -161,18 +165,29 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 }
 
 /* A connection can end without our end of it hearing so; the slot's end of it did. */
-bool pipeline_check(struct pipeline *p, struct err *e)
+bool pipeline_check(struct pipeline *p, struct pipeline_state *out, struct err *e)
 {
 	bool drains = receiver_drains(p->receiver); /* asked first: then the slot is idle */
-	bool active;
+	struct continuity_slot slot;
 
-	if (!check_slot(p->session, &active, e))
+	*out = pipeline_state(p);
+	if (!session_check_source(p->session, &slot, e))
 		return false;
-	return active || drains ||
+	if (!check_history(p, out->position, e))
+		return false;
+	return slot.active || drains ||
 	       err_set(e, ERR_RETRY,
 		       "the source has given up the stream of slot %s, and the "
 		       "connection did not tell",
 		       p->session->slot);
+}
+
+void pipeline_recorded(struct pipeline *p, lsn_t position)
+{
+	struct continuity *c = &p->session->continuity;
+
+	c->known = position > c->known ? position : c->known;
+	receiver_recorded(p->receiver, position);
 }
 
 void pipeline_close(struct pipeline *p)
@@ -217,12 +232,14 @@ static bool take(struct pipeline *p, struct list *l, struct transaction *t, stru
 	t->next = NULL;
 	if (t->last)
 		l->end_lsn = t->end_lsn;
+	if (t->last && t->commit_lsn == p->skip_to && t->commit_time == p->progress->commit_time)
+		p->expected = false;
 	if (t->commit_lsn <= p->skip_to) { /* applied before a restart */
 		transaction_destroy(t);
 		return true;
 	}
 	unsigned before = t->nchanges;
-	if (!partitions_resolve(p->partitions, t, e)) {
+	if (!check_history(p, t->commit_lsn, e) || !partitions_resolve(p->partitions, t, e)) {
 		transaction_destroy(t);
 		return false;
 	}
@@ -281,6 +298,7 @@ bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 	list_free(&l);
 	ok = ok && durable_look(&p->durable, e);
 	confirm(p);
+	ok = ok && check_history(p, receiver_position(p->receiver), e);
 	return ok;
 }
 

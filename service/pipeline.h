@@ -3,7 +3,7 @@
  *
  *   receiver -> transactions -> judge (until the consistent point) -> applier
  *        ^                                                              |
- *        '------------- confirmed position, after its COMMIT -----------'
+ *        '---- confirmed position, after its COMMIT, once the ledger has it ---'
  *
  * Ownership  borrows the session; owns its own connections and its thread.
  * Errors     ERR_RETRY: close it and open it again, it goes on from the progress row.
@@ -18,9 +18,6 @@ struct pipeline;
 /* exact_lsn: pipeline_exact_lsn() of the one before, 0 at first. */
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e);
 void pipeline_close(struct pipeline *p); /* NULL is fine */
-
-/* Asks the source: is the slot still there, whole, and served? ERR_RETRY: open another. */
-bool pipeline_check(struct pipeline *p, struct err *e);
 
 /* Waits up to timeout_ms for something to apply, and applies one batch of it. */
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e);
@@ -48,6 +45,16 @@ struct pipeline_state {
 };
 
 struct pipeline_state pipeline_state(struct pipeline *p);
+
+/*
+ * Asks the source: does it still go on from where the target stands, and serve the slot?
+ * ERR_RETRY: open another. *out is as it was before the source was asked.
+ */
+bool pipeline_check(struct pipeline *p, struct pipeline_state *out, struct err *e);
+
+/* The ledger has out->position durably: now the source may be told of it. */
+void pipeline_recorded(struct pipeline *p, lsn_t position);
+
 /* applier_retry(), sink/apply.h */
 struct retry;
 bool pipeline_retry(struct pipeline *p, struct retry *retry, struct err *e);

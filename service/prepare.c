@@ -66,7 +66,7 @@ enum outcome prepare_step(struct run *r, struct err *e)
 	bool ok = ledger_load(s->target, s->migration->name, &s->arena, &m, e) &&
 		  (m->slot_lsn || partitions_record(s, e)) && publish(r, false, e) &&
 		  publish(r, true, e) && ensure_slot(r, m, e) && ensure_progress(r, m, e) &&
-		  definitions_put_away(s->plan, s->target, e);
+		  session_stand(s, e) && definitions_put_away(s->plan, s->target, e);
 
 	return ok ? STEP_NEXT : STEP_FAILED;
 }

@@ -115,7 +115,8 @@ static bool register_migration(struct run *r, const struct session_identity *id,
 				      .phase = phase_name(PH_PREPARE),
 				      .digest = id->digest,
 				      .source_system = id->system,
-				      .source_database = id->database };
+				      .source_database = id->database,
+				      .source_timeline = id->timeline };
 
 	r->registered = source_is_free(r, e) && targets_empty(r, e) &&
 			ledger_create(r->session.target, e) &&
@@ -179,6 +180,15 @@ static bool settle_requests(struct run *r, struct err *e)
 			      "the run was interrupted; ask again", e);
 }
 
+/* Also before the stream begins: a copy is of no use without its slot. */
+static bool check_source(struct run *r, const struct ledger_migration *m, struct err *e)
+{
+	struct continuity_slot slot;
+
+	return !m || !m->slot_lsn ||
+	       (session_stand(&r->session, e) && session_check_source(&r->session, &slot, e));
+}
+
 /* Nothing is created before the check has passed. */
 static bool come_up(struct run *r, struct err *e)
 {
@@ -208,7 +218,8 @@ static bool come_up(struct run *r, struct err *e)
 	if (!m)
 		r->phase = PH_PREPARE;
 	r->registered |= m != NULL;
-	return (m || register_migration(r, &id, e)) && settle_requests(r, e);
+	return (m || register_migration(r, &id, e)) && check_source(r, m, e) &&
+	       settle_requests(r, e);
 }
 
 static void go_down(struct run *r)

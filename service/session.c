@@ -1,6 +1,8 @@
 #include "service/session.h"
 
 #include "core/buf.h"
+#include "pg/heartbeat.h"
+#include "pg/progress.h"
 #include "pg/quote.h"
 
 static const char *search_path_sql(struct arena *a, const struct name_list *names)
@@ -136,6 +138,59 @@ bool session_same_tables(struct session *s, struct err *e)
 	return ok;
 }
 
+static void put_publication(const char *name, bool insert_only, unsigned *count, struct buf *sql)
+{
+	buf_puts(sql, (*count)++ ? ", (" : "(");
+	buf_literal(sql, name);
+	buf_puts(sql, insert_only ? ", true, false, false, true)" : ", true, true, true, true)");
+}
+
+static void put_publications(const struct session *s, struct buf *sql)
+{
+	unsigned inserts = 0, count = 0;
+
+	for (unsigned i = 0; i < s->plan->ntables; i++)
+		inserts += s->plan->tables[i].insert_only;
+	buf_puts(sql, "WITH want (name, i, u, d, t) AS (VALUES ");
+	if (inserts < s->plan->ntables)
+		put_publication(s->publication, false, &count, sql);
+	if (inserts)
+		put_publication(s->insert_publication, true, &count, sql);
+	buf_puts(sql, ") SELECT string_agg(what, '; ') FROM ("
+		      "SELECT name || CASE WHEN p.oid IS NULL THEN ' was dropped' "
+		      "ELSE ' publishes other things than it did' END AS what "
+		      "FROM want LEFT JOIN pg_publication p ON pubname = name "
+		      "WHERE (i, u, d, t, false) IS DISTINCT FROM (pubinsert, pubupdate, "
+		      "pubdelete, pubtruncate, pubviaroot)");
+	if (pg_server_version(s->source) >= 150000)
+		buf_puts(sql,
+			 " UNION ALL SELECT name || ' has a row filter or a column list for ' "
+			 "|| prrelid::regclass FROM want JOIN pg_publication p ON pubname = name "
+			 "JOIN pg_publication_rel ON prpubid = p.oid "
+			 "WHERE prqual IS NOT NULL OR prattrs IS NOT NULL");
+	buf_puts(sql, ") AS differences");
+}
+
+bool session_same_publications(struct session *s, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	struct pg_result *r = NULL;
+
+	put_publications(s, &sql);
+	bool ok = pg_query_row(s->source, buf_str(&sql), 0, NULL, &r, e) ||
+		  err_wrap(e, "look at the publications");
+	if (ok && pg_value(r, 0, 0))
+		ok =
+		    err_set(e, ERR_CONFIG,
+			    "publication %s: changes may be missing in the stream; abort and start "
+			    "again (if nobody has written the old tables since, putting the "
+			    "publication back is enough)",
+			    pg_text(r, 0, 0));
+	pg_result_free(r);
+	buf_free(&sql);
+	return ok;
+}
+
 static void put_flow(const struct flow_def *f, struct buf *b)
 {
 	buf_qualified(b, f->from.schema, f->from.name);
@@ -180,14 +235,48 @@ bool session_identity(struct session *s, struct session_identity *out, struct er
 	put_identity(s, &text);
 	const char *params[] = { buf_str(&text) };
 	bool ok = pg_query_row(s->source,
-			       "SELECT md5($1), system_identifier, current_database() "
-			       "FROM pg_control_system()",
+			       "SELECT md5($1), system_identifier, current_database(), ('x' || "
+			       "left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))"
+			       "::bit(32)::int FROM pg_control_system()",
 			       1, params, &r, e);
 	if (ok)
 		*out = (struct session_identity){ arena_strdup(&s->arena, pg_text(r, 0, 0)),
 						  arena_strdup(&s->arena, pg_text(r, 0, 1)),
-						  arena_strdup(&s->arena, pg_text(r, 0, 2)) };
+						  arena_strdup(&s->arena, pg_text(r, 0, 2)),
+						  (int)pg_int(r, 0, 3) };
 	pg_result_free(r);
 	buf_free(&text);
 	return ok || err_wrap(e, "identify the source");
+}
+
+static lsn_t later(lsn_t a, lsn_t b)
+{
+	return a > b ? a : b;
+}
+
+bool session_stand(struct session *s, struct err *e)
+{
+	const char *name = s->migration->name;
+	struct ledger_migration *m;
+	struct progress *p;
+	struct heartbeat *h;
+
+	if (!ledger_load(s->target, name, &s->arena, &m, e) ||
+	    !progress_load(s->target, name, "forward", &s->arena, &p, e) ||
+	    !heartbeat_load(s->target, name, &s->arena, &h, e))
+		return false;
+	if (!m)
+		return err_set(e, ERR_CONFIG, "migration %s is not in the ledger any more", name);
+	s->continuity = (struct continuity){ m->source_system, m->source_timeline, s->slot,
+					     s->migration->decoder, m->slot_lsn };
+	if (p)
+		s->continuity.known = later(s->continuity.known, p->lsn);
+	if (h)
+		s->continuity.known = later(s->continuity.known, h->confirmed);
+	return true;
+}
+
+bool session_check_source(struct session *s, struct continuity_slot *out, struct err *e)
+{
+	return continuity_check(s->source, &s->continuity, out, e);
 }

@@ -8,6 +8,7 @@
 
 #include "core/plan.h"
 #include "pg/conn.h"
+#include "pg/continuity.h"
 #include "pg/ledger.h"
 #include "pg/publication.h"
 #include "transform/compile.h"
@@ -20,7 +21,8 @@ struct session {
 	struct pg *source; /* control: catalog, publication, barrier, blockers */
 	struct pg *target; /* control: ledger, requests; holds the lock of `run` */
 	const char *slot, *publication, *insert_publication;
-	struct plan *plan; /* NULL until session_compile */
+	struct plan *plan;            /* NULL until session_compile */
+	struct continuity continuity; /* slot NULL until session_stand */
 };
 
 /* The names alone, no connection. session_close ends it. */
@@ -46,11 +48,21 @@ void session_publication(struct session *s, bool insert_only, struct publication
  */
 bool session_same_tables(struct session *s, struct err *e);
 
+/* Do the publications still say what session_publication() makes them say? */
+bool session_same_publications(struct session *s, struct err *e);
+
 /* What identifies the source and the flows, for the ledger to hold against a restart. */
 struct session_identity {
 	const char *digest, *system, *database;
+	int timeline;
 };
 
 bool session_identity(struct session *s, struct session_identity *out, struct err *e);
+
+/* Where the target stands, from the ledger; once the main slot is made. */
+bool session_stand(struct session *s, struct err *e);
+
+/* Does the source go on from there? */
+bool session_check_source(struct session *s, struct continuity_slot *out, struct err *e);
 
 #endif
