@@ -5,6 +5,7 @@
 #include "cutover/hooks.h"
 #include "pg/ddl.h"
 #include "pg/freeze.h"
+#include "pg/heartbeat.h"
 #include "pg/quote.h"
 #include "pg/slot.h"
 #include "service/control.h"
@@ -45,11 +46,27 @@ static bool run_advance(struct run *r, enum phase to, struct err *e)
 
 /* --- coming up --- */
 
+/* Whom the lock is waited for, as far as the ledger knows. */
+static bool tell_wait(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	struct heartbeat *h = NULL;
+	bool exists;
+
+	if (!ledger_exists(s->target, &exists, e) ||
+	    (exists && !heartbeat_load(s->target, r->migration->name, &s->arena, &h, e)))
+		return false;
+	log_event(LOG_INFO, "lock.wait", "migration=%s seconds=%d held_by_pid=%lld on=%s",
+		  r->migration->name, LOCK_WAIT_MS / 1000, h ? (long long)h->pid : 0,
+		  h ? log_quote(&s->arena, h->host) : "?");
+	return true;
+}
+
 /* A killed run's backend may need a moment to go, and with it its lock. */
 static bool take_lock(struct run *r, struct err *e)
 {
 	int64_t until = clock_ms() + LOCK_WAIT_MS;
-	bool taken = false;
+	bool taken = false, told = false;
 
 	while (ledger_lock(r->session.target, r->migration->name, &taken, e) && !taken) {
 		if (clock_ms() > until || *r->stop)
@@ -57,6 +74,9 @@ static bool take_lock(struct run *r, struct err *e)
 			    e, ERR_CONFIG,
 			    "another pgcrossfade run holds migration %s; stop that one first",
 			    r->migration->name);
+		if (!told && !tell_wait(r, e))
+			return false;
+		told = true;
 		clock_sleep_ms(200);
 	}
 	r->locked = taken;

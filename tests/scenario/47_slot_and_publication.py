@@ -202,13 +202,11 @@ def promoted(s):
     with standby:
         old = standby.database("old", create=False)
         source.stop()
-        define_services(s.directory, old=old)
-        until(lambda: "waiting for its promotion" in migration.log_text(), "run finds the standby",
-              alive=migration.must_run)
-        old.run("SELECT pg_promote()")
+        old.rows("SELECT pg_promote()")
         until(lambda: not old.value("SELECT pg_is_in_recovery()"), "the promotion")
         old.rows("SELECT pg_create_logical_replication_slot(%s, %s)",
                  [migration.slot, migration.decoder])
+        define_services(s.directory, old=old)
         must_say(migration, "is on timeline")
     define_services(s.directory, old=s.source)
     source.start()
