@@ -13,6 +13,8 @@ from harness.writers import Table
 OLD = """
 CREATE TABLE public.client (id int PRIMARY KEY, name text, letter text, visits int);
 ALTER TABLE public.client ALTER letter SET STORAGE EXTERNAL;
+-- a row that comes into the mapping by a move of its key must bring its letter
+ALTER TABLE public.client REPLICA IDENTITY FULL;
 CREATE TABLE public.purchase (id int PRIMARY KEY, client int, lines int[], price int);
 ALTER TABLE public.purchase REPLICA IDENTITY FULL;
 INSERT INTO public.client
