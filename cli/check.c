@@ -1,9 +1,10 @@
 #include "cli/check.h"
 
+#include "cli/json.h"
 #include "service/session.h"
 
 #include <stdio.h>
-#include <yajl/yajl_gen.h>
+#include <string.h>
 
 /* What check has to say: findings, and why it could not ask for more. */
 struct report {
@@ -15,64 +16,32 @@ struct report {
 
 /* --- as JSON --- */
 
-static void put_string(yajl_gen g, const char *text)
+static void put_finding(struct json *j, const struct finding *f)
 {
-	yajl_gen_string(g, (const unsigned char *)text, strlen(text));
-}
-
-static void put_text(yajl_gen g, const char *key, const char *value)
-{
-	put_string(g, key);
-	if (value)
-		put_string(g, value);
-	else
-		yajl_gen_null(g);
-}
-
-static void put_count(yajl_gen g, const char *key, unsigned value)
-{
-	put_string(g, key);
-	yajl_gen_integer(g, value);
-}
-
-static void put_finding(yajl_gen g, const struct finding *f)
-{
-	yajl_gen_map_open(g);
-	put_text(g, "level", finding_level_name(f->level));
-	put_text(g, "subject", f->subject);
-	put_text(g, "place", f->place);
-	put_text(g, "text", f->text);
-	put_text(g, "do", f->cure);
-	yajl_gen_map_close(g);
-}
-
-static void put_report(yajl_gen g, const struct report *r)
-{
-	yajl_gen_map_open(g);
-	put_text(g, "migration", r->migration->name);
-	put_text(g, "file", r->migration->file);
-	put_count(g, "failures", r->findings.failures);
-	put_count(g, "warnings", r->findings.warnings);
-	put_text(g, "error", r->e.kind == ERR_NONE ? NULL : r->e.text);
-	put_string(g, "findings");
-	yajl_gen_array_open(g);
-	for (const struct finding *f = r->findings.first; f; f = f->next)
-		put_finding(g, f);
-	yajl_gen_array_close(g);
-	yajl_gen_map_close(g);
+	json_object(j, NULL);
+	json_text(j, "level", finding_level_name(f->level));
+	json_text(j, "subject", f->subject);
+	json_text(j, "place", f->place);
+	json_text(j, "text", f->text);
+	json_text(j, "do", f->cure);
+	json_object_end(j);
 }
 
 static void print_json(const struct report *r)
 {
-	yajl_gen g = yajl_gen_alloc(NULL);
-	const unsigned char *text;
-	size_t len;
+	struct json j;
 
-	yajl_gen_config(g, yajl_gen_beautify, 1);
-	put_report(g, r);
-	yajl_gen_get_buf(g, &text, &len);
-	fwrite(text, 1, len, stdout);
-	yajl_gen_free(g);
+	json_begin(&j, true);
+	json_text(&j, "migration", r->migration->name);
+	json_text(&j, "file", r->migration->file);
+	json_count(&j, "failures", r->findings.failures);
+	json_count(&j, "warnings", r->findings.warnings);
+	json_text(&j, "error", r->e.kind == ERR_NONE ? NULL : r->e.text);
+	json_array(&j, "findings");
+	for (const struct finding *f = r->findings.first; f; f = f->next)
+		put_finding(&j, f);
+	json_array_end(&j);
+	json_end(&j);
 }
 
 /* --- for people --- */
