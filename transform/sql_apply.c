@@ -153,12 +153,9 @@ static void make_move(struct arena *a, const struct flow *f, struct flow_plan *o
 {
 	struct binding old = bind_row(a, f, f->key_reads.column, false);
 	struct binding bound = bind_row(a, f, f->query->reads, true);
-	struct param *all = arena_array(a, old.nparams + bound.nparams, sizeof *all);
+	struct binding both = bind_both(a, &old, &bound);
 	struct buf b = BUF_INIT;
 
-	bound.first = old.nparams + 1;
-	memcpy(all, old.params, old.nparams * sizeof *all);
-	memcpy(all + old.nparams, bound.params, bound.nparams * sizeof *all);
 	buf_puts(&b, "WITH d AS MATERIALIZED (SELECT d.* FROM ");
 	sql_put_lateral(&b, &old, f->key_select, "d");
 	buf_puts(&b, "), ");
@@ -171,7 +168,6 @@ static void make_move(struct arena *a, const struct flow *f, struct flow_plan *o
 	buf_putc(&b, ')');
 	put_came(&b, f, &bound);
 	put_guard(a, &b, f, " - (SELECT count(*) FROM came)");
-	struct binding both = { .nparams = old.nparams + bound.nparams, .params = all };
 	sql_name(a, f, "move", &b, &both, &out->move);
 }
 

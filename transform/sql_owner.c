@@ -190,12 +190,9 @@ static void make_move(struct arena *a, const struct flow *f, struct flow_plan *o
 {
 	struct binding old = bind_row(a, f, f->key_reads.column, false);
 	struct binding bound = bind_row(a, f, f->stay_reads.column, false);
-	struct param *all = arena_array(a, old.nparams + bound.nparams, sizeof *all);
+	struct binding both = bind_both(a, &old, &bound);
 	struct buf b = BUF_INIT;
 
-	bound.first = old.nparams + 1;
-	memcpy(all, old.params, old.nparams * sizeof *all);
-	memcpy(all + old.nparams, bound.params, bound.nparams * sizeof *all);
 	buf_puts(&b, "WITH d AS MATERIALIZED (SELECT d.* FROM ");
 	sql_put_lateral(&b, &old, f->key_select, "d");
 	buf_puts(&b, "), q AS MATERIALIZED (SELECT q.* FROM ");
@@ -206,7 +203,6 @@ static void make_move(struct arena *a, const struct flow *f, struct flow_plan *o
 	put_stays(&b, f, true);
 	buf_puts(&b, " FROM d, q WHERE ");
 	sql_put_found(&b, f, "d");
-	struct binding both = { .nparams = old.nparams + bound.nparams, .params = all };
 	sql_name(a, f, "move", &b, &both, &out->move);
 }
 

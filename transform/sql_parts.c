@@ -50,6 +50,17 @@ struct binding bind_row(struct arena *a, const struct flow *f, const bool *reads
 	return b;
 }
 
+struct binding bind_both(struct arena *a, const struct binding *first, struct binding *second)
+{
+	unsigned nparams = first->nparams + second->nparams;
+	struct param *params = arena_array(a, nparams, sizeof *params);
+
+	second->first = first->first + first->nparams;
+	memcpy(params, first->params, first->nparams * sizeof *params);
+	memcpy(params + first->nparams, second->params, second->nparams * sizeof *params);
+	return (struct binding){ .first = first->first, .nparams = nparams, .params = params };
+}
+
 static void put_unnest(struct buf *b, const struct binding *bound)
 {
 	buf_puts(b, "unnest(");

@@ -20,6 +20,10 @@ struct binding {
 /* The columns of a set, in the table's order; then a keep flag for each that wants one. */
 struct binding bind_row(struct arena *a, const struct flow *f, const bool *reads, bool keeps);
 
+/* Two rows in one statement: the second's parameters follow the first's, from now on. What is
+ * returned has the parameters of both, and is for sql_name only. */
+struct binding bind_both(struct arena *a, const struct binding *first, struct binding *second);
+
 /* WITH old AS (SELECT ... FROM unnest(...)) */
 void sql_put_cte(struct buf *b, const struct binding *bound, const char *materialized);
 
