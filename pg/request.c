@@ -124,6 +124,19 @@ bool request_settle(struct pg *target, const char *migration, bool done, const c
 	       err_wrap(e, "answer requests");
 }
 
+bool request_settle_done(struct pg *target, const char *migration, const char *kind,
+			 const char *message, struct err *e)
+{
+	const char *params[] = { migration, kind, message };
+
+	return pg_query(target,
+			"UPDATE pgcrossfade.request SET state = 'done', message = $3, "
+			"finished_at = clock_timestamp() "
+			"WHERE migration = $1 AND kind = $2 AND state IN ('running', 'withdrawn')",
+			3, params, NULL, e) ||
+	       err_wrap(e, "answer requests");
+}
+
 bool request_load(struct pg *target, int64_t id, struct arena *a, struct request **out,
 		  struct err *e)
 {

@@ -195,9 +195,19 @@ static bool is_switched(struct run *r, bool *switched, struct err *e)
 /* What a run that was cut off had begun to answer. A cutover answers for itself. */
 static bool settle_requests(struct run *r, struct err *e)
 {
-	return r->phase == PH_CUTOVER ||
-	       request_settle(r->session.target, r->migration->name, false,
-			      "the run was interrupted; ask again", e);
+	struct pg *target = r->session.target;
+	const char *name = r->migration->name;
+
+	if (r->phase == PH_CUTOVER)
+		return true;
+	if (r->phase == PH_SWITCHED &&
+	    !request_settle_done(target, name, "cutover",
+				 "switched; the run was interrupted before it could say so", e))
+		return false;
+	if (r->phase == PH_COMPLETE &&
+	    !request_settle_done(target, name, "complete", "complete", e))
+		return false;
+	return request_settle(target, name, false, "the run was interrupted; ask again", e);
 }
 
 /* Also before the stream begins: a copy is of no use without its slot. */
@@ -229,7 +239,7 @@ static bool come_up(struct run *r, struct err *e)
 	if (m && !is_switched(r, &switched, e))
 		return false;
 	if (switched)
-		return true; /* the old names may mean other tables by now: no plan */
+		return settle_requests(r, e); /* old names may mean other tables by now: no plan */
 	if (!compile(r, e) || !session_identity(s, &id, e) || (m && !check_identity(m, &id, e)))
 		return false;
 	if (!m && r->registered)

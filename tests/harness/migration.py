@@ -14,6 +14,12 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 
 EXIT_BAD, EXIT_USAGE, EXIT_CHECK, EXIT_CONFLICT, EXIT_UNREACHABLE = 1, 2, 3, 4, 5
 
+SETTLED = """
+SELECT phase FROM pgcrossfade.migration m
+ WHERE name = %s AND phase IN ('stream', 'switched') AND NOT EXISTS (
+       SELECT FROM pgcrossfade.request WHERE migration = m.name AND state NOT IN ('done', 'failed'))
+"""
+
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 
 
@@ -197,6 +203,17 @@ class Migration:
         """Without the program: for places where run is being killed or is down."""
         return until(lambda: (phase := self.phase()) in phases and phase,
                      f"phase {' or '.join(phases)}", seconds)
+
+    def settled(self, alive=lambda: None, seconds=60):
+        """Where a cutover that was cut short has come to: stream or switched.
+
+        Whoever asked may have lost its connection; the request stays in the ledger and is
+        served a moment later. So the phase says nothing while a request is open.
+        """
+        def look():
+            rows = self.target.rows(SETTLED, [self.name])
+            return rows and rows[0][0]
+        return until(look, "no request open, phase stream or switched", seconds, alive=alive)
 
     def chunks_copied(self):
         if self.target.value("SELECT to_regclass('pgcrossfade.chunk_copied')") is None:

@@ -75,7 +75,7 @@ class Course:
         self.killed_in[self.migration.phase()] += 1
         self.migration.start()
         self.migration.finish(asked, expect=None)
-        if self.migration.until_phase("stream", "switched") == "switched":
+        if self.migration.settled(self.migration.must_run) == "switched":
             bank.must_be_switched(self.s, self.migration)
             return True
         bank.must_take_writes(self.s, self.migration)

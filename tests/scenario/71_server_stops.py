@@ -59,6 +59,7 @@ def stop_one(s, migration, part, writers, chunks):
     keep_running(migration)
     if asked is not None:
         migration.finish(asked, expect=None)
+        migration.settled(alive=lambda: keep_running(migration))
     chunks.check()
     return f"{server.name} in {phase}"
 
@@ -69,12 +70,11 @@ def one_migration(s, name, parts):
     chunks = bank.Chunks(migration)
     with s.writers(bank.TABLES, count=2, rate=60, comes_back=True) as writers:
         for part in parts:
-            if migration.phase() in ("cutover", "switched"):
+            if migration.phase() == "switched":
                 break
             stopped[stop_one(s, migration, part, writers, chunks)] += 1
         writers.stop()
-    keep_running(migration)
-    if migration.until_phase("stream", "switched") == "stream":
+    if migration.settled(alive=lambda: keep_running(migration)) == "stream":
         drain(migration)
         must_equal(migration)
         migration.wait_for("lag-zero")

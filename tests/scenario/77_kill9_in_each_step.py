@@ -3,6 +3,8 @@
 Each step is held by a lock of the test's, or by a standby that does not answer, so that
 the kill surely falls into it; nothing in the program helps.
 """
+import signal
+
 from harness import bank, standby
 from harness.processes import Failed, until
 
@@ -15,21 +17,33 @@ SELECT count(*) > 0 FROM pg_stat_activity
  WHERE application_name LIKE 'pgcrossfade%%' AND wait_event_type = 'Lock' AND query LIKE %s
 """
 
+ANSWER = "UPDATE pgcrossfade.request%"
+
+TERMINATE = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+ WHERE application_name LIKE 'pgcrossfade%%' AND wait_event_type = 'Lock' AND query LIKE %s
+"""
+
 WRITERS_WAIT = """
 SELECT count(*) > 0 FROM pg_locks WHERE relation = 'public.account'::regclass AND granted
    AND mode = 'ShareRowExclusiveLock'
 """
 
+SERVES = "SELECT count(*) > 0 FROM pgcrossfade.service WHERE pid = %s"
+
 
 class Hold:
-    """An open transaction; go() ends it."""
+    """An open transaction; go() ends it. last: a statement that waits for it and is not to be."""
 
     def __init__(self, database, sql, parameters=None):
         self.database = database
         self.connection = database.connect()
         self.connection.cursor().execute(sql, parameters)
+        self.last = None
 
     def go(self):
+        if self.last:
+            self.database.run(TERMINATE, [self.last])
         self.connection.commit()
         self.connection.close()
 
@@ -39,6 +53,15 @@ class Step:
 
     def __init__(self, s, migration):
         self.s, self.migration = s, migration
+        self.asked = None
+        self.stopped = False  # the command, until the next run holds the migration
+
+    def finish_asked(self):
+        if self.stopped:
+            until(lambda: self.s.target.value(SERVES, [self.migration.process.pid]),
+                  "the next run's sign of life", alive=self.migration.must_run)
+            self.asked.send_signal(signal.SIGCONT)
+        self.migration.finish(self.asked, expect=0 if self.stopped else None)
 
     def held(self, database, query):
         until(lambda: database.value(WAITS, [query]), f"held in {query}",
@@ -117,9 +140,18 @@ def before_the_answer(step):
     mark = step.at_the_mark()
     answer = Hold(step.s.target, "LOCK TABLE pgcrossfade.request IN SHARE MODE")
     mark.go()
-    step.held(step.s.target, "UPDATE pgcrossfade.request%")
+    step.held(step.s.target, ANSWER)
     if step.migration.phase() != "switched":
         raise Failed("the ledger does not know of the switch yet")
+    return [answer]
+
+
+def before_the_answer_of_a_stopped_command(step):
+    """The next run comes up before the command sees that the other is gone."""
+    [answer] = before_the_answer(step)
+    answer.last = ANSWER
+    step.asked.send_signal(signal.SIGSTOP)
+    step.stopped = True
     return [answer]
 
 
@@ -130,6 +162,7 @@ STEPS = [
      (commit_in_wal, "switched")],
     [(between_commit_and_ledger, "switched")],
     [(before_the_answer, "switched")],
+    [(before_the_answer_of_a_stopped_command, "switched")],
 ]
 
 
@@ -142,8 +175,8 @@ def kill_in(s, migration, hold_there, wanted):
         hold.go()
     migration.start()
     standby.release_commits(s.source)
-    migration.finish(step.asked, expect=None)
-    phase = migration.until_phase("stream", "switched")
+    step.finish_asked()
+    phase = migration.settled(migration.must_run)
     print(f"{hold_there.__name__}: {phase}", flush=True)
     if phase != wanted:
         raise Failed(f"killed {hold_there.__name__}: phase {phase}, wanted {wanted}")
@@ -151,6 +184,22 @@ def kill_in(s, migration, hold_there, wanted):
         bank.must_take_writes(s, migration)
     else:
         bank.must_be_switched(s, migration)
+
+
+def killed_before_complete_is_said(s, migration):
+    """It is done, and whoever asked hears so, without a run."""
+    step = Step(s, migration)
+    ledger = Hold(s.target, "LOCK TABLE pgcrossfade.migration IN SHARE MODE")
+    asked = migration.begin("complete")
+    step.held(s.target, "UPDATE pgcrossfade.migration%")
+    answer = Hold(s.target, "LOCK TABLE pgcrossfade.request IN SHARE MODE")
+    answer.last = ANSWER
+    ledger.go()
+    step.held(s.target, ANSWER)
+    migration.kill9()
+    answer.go()
+    if "complete" not in migration.finish(asked).out:
+        raise Failed("nothing was said of the end")
 
 
 def scenario(s):
@@ -161,5 +210,8 @@ def scenario(s):
             migration.start()
             for hold_there, wanted in steps:
                 kill_in(s, migration, hold_there, wanted)
-            migration.command("complete")
-            migration.ended(0)
+            if len(steps) > 1:
+                migration.command("complete")
+                migration.ended(0)
+            else:
+                killed_before_complete_is_said(s, migration)
