@@ -107,7 +107,8 @@ int main(int argc, char **argv)
 	p.target = PQconnectdb(argv[2]);
 	must(p.target, PQstatus(p.target) == CONNECTION_OK);
 	run(p.target, "LISTEN probe");
-	PGresult *res = PQprepare(p.source, "insert", "INSERT INTO probe VALUES ($1::int)", 0, NULL);
+	PGresult *res =
+	    PQprepare(p.source, "insert", "INSERT INTO probe VALUES ($1::int)", 0, NULL);
 	must(p.source, PQresultStatus(res) == PGRES_COMMAND_OK);
 	PQclear(res);
 

@@ -43,13 +43,19 @@ FLOWS = [
     """),
 ]
 
-TABLES = [
-    Table("public.account", {"id": values.up_to(ACCOUNTS + 5000)},
-          {"balance": values.integer, "note": values.maybe(values.text),
-           "body": values.maybe(values.long_text)}),
-    Table("public.journal", {"account": values.up_to(1000)},
-          {"delta": values.small, "note": values.text}, unique=False, changes=("insert",)),
-]
+
+def tables(keys):
+    """What writers write, to accounts up to that key."""
+    return [
+        Table("public.account", {"id": values.up_to(keys)},
+              {"balance": values.integer, "note": values.maybe(values.text),
+               "body": values.maybe(values.long_text)}),
+        Table("public.journal", {"account": values.up_to(1000)},
+              {"delta": values.small, "note": values.text}, unique=False, changes=("insert",)),
+    ]
+
+
+TABLES = tables(ACCOUNTS + 5000)
 
 
 COPIED = """

@@ -4,43 +4,10 @@ The journal has no key at the target, so a transaction applied twice shows as a 
 """
 import psycopg2
 
-from harness import values
+from harness import bank
 from harness.compare import must_equal
 from harness.drain import drain
-from harness.flow import Flow
 from harness.processes import Failed, until
-from harness.writers import Table
-
-OLD = """
-CREATE TABLE public.account (id int PRIMARY KEY, balance int, note text);
-CREATE TABLE public.journal (account int, delta int, note text);
-INSERT INTO public.account
-SELECT i, 0, repeat(md5(i::text), 6) FROM generate_series(1, 60000) i;
-INSERT INTO public.journal
-SELECT i % 1000, 1, repeat(md5(i::text), 4) FROM generate_series(1, 30000) i;
-"""
-
-NEW = """
-CREATE SCHEMA app;
-CREATE TABLE app.account (id bigint PRIMARY KEY, balance bigint, note text);
-CREATE TABLE app.journal (account bigint, delta bigint, note text);
-"""
-
-FLOWS = [
-    Flow("public.account", "app.account", key=("id",), select="""
-        SELECT id::bigint AS id, balance::bigint AS balance, note FROM old
-    """),
-    Flow("public.journal", "app.journal", insert_only=True, select="""
-        SELECT account::bigint AS account, delta::bigint AS delta, note FROM old
-    """),
-]
-
-TABLES = [
-    Table("public.account", {"id": values.up_to(70000)},
-          {"balance": values.integer, "note": values.maybe(values.text)}),
-    Table("public.journal", {"account": values.up_to(1000)},
-          {"delta": values.small, "note": values.text}, unique=False, changes=("insert",)),
-]
 
 
 def killed_in_copy(s, migration):
@@ -105,10 +72,9 @@ def cut_over(s, migration):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS)
-    with s.writers(TABLES, count=2, rate=80) as writers:
+    bank.create(s)
+    migration = s.migration(bank.FLOWS)
+    with s.writers(bank.TABLES, count=2, rate=80) as writers:
         writers.more(20)
         killed_in_copy(s, migration)
         killed_in_stream(s, migration, writers)

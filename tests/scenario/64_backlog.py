@@ -4,41 +4,12 @@ Built while no run is up: random changes under a transaction that was open befor
 many rows in the middle. The run that drains it is killed and cut off meanwhile. The journal has
 no key at the target, so a transaction applied twice shows.
 """
-from harness import values
+from harness import bank
 from harness.compare import must_equal
 from harness.drain import drain
-from harness.flow import Flow
 from harness.processes import Failed, until
-from harness.writers import Table
 
-OLD = """
-CREATE TABLE public.account (id int PRIMARY KEY, balance int, note text);
-CREATE TABLE public.journal (account int, delta int, note text);
-INSERT INTO public.account
-SELECT i, 0, repeat(md5(i::text), 4) FROM generate_series(1, 20000) i;
-"""
-
-NEW = """
-CREATE SCHEMA app;
-CREATE TABLE app.account (id bigint PRIMARY KEY, balance bigint, note text);
-CREATE TABLE app.journal (account bigint, delta bigint, note text);
-"""
-
-FLOWS = [
-    Flow("public.account", "app.account", key=("id",), select="""
-        SELECT id::bigint AS id, balance::bigint AS balance, note FROM old
-    """),
-    Flow("public.journal", "app.journal", insert_only=True, select="""
-        SELECT account::bigint AS account, delta::bigint AS delta, note FROM old
-    """),
-]
-
-TABLES = [
-    Table("public.account", {"id": values.up_to(30000)},
-          {"balance": values.integer, "note": values.maybe(values.text)}),
-    Table("public.journal", {"account": values.up_to(1000)},
-          {"delta": values.small, "note": values.text}, unique=False, changes=("insert",)),
-]
+TABLES = bank.tables(30000)
 
 SMALL = """
 DO $$ BEGIN
@@ -94,9 +65,8 @@ def applied(s):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS)
+    bank.create(s, accounts=20000, entries=0)
+    migration = s.migration(bank.FLOWS)
     migration.start()
     migration.wait_for("lag-zero")
     migration.terminate()

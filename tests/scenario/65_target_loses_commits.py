@@ -4,39 +4,12 @@ The stream does not wait for the target's disk; the source is told only what is 
 WAL writer is made slow, so that a second of commits is in memory only. The journal has no key at
 the target: a transaction applied twice shows, as does one that is lost.
 """
-from harness import values
+from harness import bank
 from harness.compare import must_equal
 from harness.drain import drain
-from harness.flow import Flow
 from harness.processes import Failed, until
-from harness.writers import Table
 
-OLD = """
-CREATE TABLE public.account (id int PRIMARY KEY, balance int);
-CREATE TABLE public.journal (account int, delta int);
-INSERT INTO public.account SELECT i, 0 FROM generate_series(1, 500) i;
-"""
-
-NEW = """
-CREATE SCHEMA app;
-CREATE TABLE app.account (id bigint PRIMARY KEY, balance bigint);
-CREATE TABLE app.journal (account bigint, delta bigint);
-"""
-
-FLOWS = [
-    Flow("public.account", "app.account", key=("id",), select="""
-        SELECT id::bigint AS id, balance::bigint AS balance FROM old
-    """),
-    Flow("public.journal", "app.journal", insert_only=True, select="""
-        SELECT account::bigint AS account, delta::bigint AS delta FROM old
-    """),
-]
-
-TABLES = [
-    Table("public.account", {"id": values.up_to(800)}, {"balance": values.integer}),
-    Table("public.journal", {"account": values.up_to(800)}, {"delta": values.small},
-          unique=False, changes=("insert",)),
-]
+TABLES = bank.tables(800)
 
 
 def progress(s):
@@ -53,11 +26,10 @@ def stop_target(s, migration):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
+    bank.create(s, accounts=500, entries=0)
     s.target.run("ALTER SYSTEM SET wal_writer_delay = '10s'")
     s.target.run("SELECT pg_reload_conf()")
-    migration = s.migration(FLOWS)
+    migration = s.migration(bank.FLOWS)
     migration.start()
     migration.wait_for("lag-zero")
     lost = []
