@@ -24,7 +24,7 @@ static void print(const struct watching *w, const struct overview *v, struct are
 	bool watch = w->arguments->watch_ms >= 0;
 
 	if (w->arguments->json) {
-		status_print_json(v, w->migration->name, !watch);
+		status_print_json(v, !watch);
 	} else if (!watch) {
 		status_print_text(v, a);
 	} else if (!isatty(STDOUT_FILENO)) {
@@ -66,7 +66,7 @@ static bool look(struct watching *w, struct arena *a, int *code)
 	bool once = w->arguments->watch_ms < 0;
 
 	*code = EXIT_DONE;
-	if (!v->target.error && !v->status) {
+	if (!v->target.error && !v->status && !v->nruns) {
 		*code = unknown(w);
 		return true;
 	}

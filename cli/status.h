@@ -13,6 +13,6 @@ void status_print_text(const struct overview *v, struct arena *a);
 void status_print_line(const struct overview *v, struct arena *a);
 
 /* One document; pretty false: on one line. */
-void status_print_json(const struct overview *v, const char *migration, bool pretty);
+void status_print_json(const struct overview *v, bool pretty);
 
 #endif

@@ -59,16 +59,48 @@ static void put_stream(struct json *j, const struct overview *v)
 	json_text(j, "applied_lsn", s->applied ? lsn_format(s->applied, lsn) : NULL);
 }
 
+/* Of a run that is alive: of one that is not there is nothing to come. */
+static void put_trouble(struct json *j, const struct status *s)
+{
+	const struct heartbeat_trouble *t = s->heartbeat ? s->heartbeat->trouble : NULL;
+
+	if (!t || !s->running) {
+		json_null(j, "retrying");
+		return;
+	}
+	json_object(j, "retrying");
+	json_text(j, "error", t->error);
+	json_text(j, "since", t->since);
+	json_number(j, "seconds", t->since_seconds);
+	json_count(j, "tries", t->tries);
+	json_number(j, "next_try_seconds", t->next_seconds > 0 ? t->next_seconds : 0);
+	json_object_end(j);
+}
+
 static void put_run(struct json *j, const struct status *s)
 {
 	const struct heartbeat *h = s->heartbeat;
 
-	json_bool(j, "running", s->running);
-	json_text(j, "activity", s->running && h ? h->activity : NULL);
+	json_text(j, "activity", s->running && h && !h->trouble ? h->activity : NULL);
 	json_text(j, "host", h ? h->host : NULL);
 	json_known_count(j, "pid", h ? h->pid : -1);
 	json_known_number(j, "beat_age_seconds", h ? h->age_seconds : -1);
 	json_known_number(j, "up_seconds", s->running && h ? h->up_seconds + h->age_seconds : -1);
+	put_trouble(j, s);
+}
+
+/* What holds the lock, and what waits for it: backends at the target. */
+static void put_backends(struct json *j, const struct overview *v)
+{
+	json_array(j, "runs");
+	for (unsigned i = 0; i < v->nruns; i++) {
+		json_object(j, NULL);
+		json_bool(j, "holds", v->runs[i].holds);
+		json_count(j, "backend_pid", v->runs[i].pid);
+		json_known_number(j, "connected_seconds", v->runs[i].seconds);
+		json_object_end(j);
+	}
+	json_array_end(j);
 }
 
 static void put_rejects(struct json *j, const struct status *s)
@@ -91,6 +123,7 @@ static void put_ledger(struct json *j, const struct overview *v)
 
 	json_text(j, "phase", s->migration->phase);
 	json_text(j, "phase_since", s->migration->phase_since);
+	json_bool(j, "running", s->running);
 	put_run(j, s);
 	json_text(j, "error", s->migration->error);
 	json_text(j, "error_since", s->migration->error_at);
@@ -159,14 +192,20 @@ static void put_slot(struct json *j, const struct overview *v)
 	json_object_end(j);
 }
 
-void status_print_json(const struct overview *v, const char *migration, bool pretty)
+void status_print_json(const struct overview *v, bool pretty)
 {
 	struct json j;
 
 	json_begin(&j, pretty);
-	json_text(&j, "migration", migration);
-	if (v->status)
+	json_text(&j, "migration", v->migration);
+	if (v->status) {
 		put_ledger(&j, v);
+	} else if (v->nruns) { /* it starts, and the ledger has nothing of it yet */
+		json_null(&j, "phase");
+		json_bool(&j, "running", v->runs[0].holds);
+	}
+	if (!v->target.error)
+		put_backends(&j, v);
 	json_known_count(&j, "lag_bytes", v->lag_bytes);
 	json_known_number(&j, "lag_seconds", v->lag_seconds);
 	json_text(&j, "bottleneck", v->bottleneck);

@@ -10,23 +10,79 @@ enum { STALE_SECONDS = 3 };
 
 /* --- some lines --- */
 
+/* What it was up to is over, but who it was may help to find out. */
+static void print_last_run(const struct heartbeat *h, struct arena *a)
+{
+	if (!h) {
+		puts("run        not running");
+		return;
+	}
+	printf("run        not running; the last one was pid %" PRId64
+	       " on %s, its last sign of life is %s old\n",
+	       h->pid, h->host, figure_seconds(a, h->age_seconds));
+	if (h->trouble)
+		printf("           it was trying again, %u %s since %s, after: %s\n",
+		       h->trouble->tries, h->trouble->tries == 1 ? "try" : "tries",
+		       h->trouble->since, h->trouble->error);
+}
+
+static void print_trouble(const struct heartbeat_trouble *t, struct arena *a)
+{
+	printf("error      %s\n           since %s (%s), failed %u %s; ", t->error, t->since,
+	       figure_seconds(a, t->since_seconds), t->tries, t->tries == 1 ? "time" : "times");
+	if (t->next_seconds > 0)
+		printf("tries again in %s\n", figure_seconds(a, t->next_seconds));
+	else
+		puts("is being tried again");
+}
+
 static void print_run(const struct status *s, struct arena *a)
 {
 	const struct heartbeat *h = s->heartbeat;
 
 	if (!s->running) {
-		puts("run        not running");
+		print_last_run(h, a);
 		return;
 	}
 	if (!h) {
 		puts("run        starting");
 		return;
 	}
-	printf("run        %s, pid %" PRId64 " on %s, up %s\n", h->activity, h->pid, h->host,
+	printf("run        %s, pid %" PRId64 " on %s, up %s\n",
+	       h->trouble ? "waiting to try again" : h->activity, h->pid, h->host,
 	       figure_seconds(a, h->up_seconds + h->age_seconds));
 	if (h->age_seconds > STALE_SECONDS)
 		printf("           its last sign of life is %s old\n",
 		       figure_seconds(a, h->age_seconds));
+	if (h->trouble)
+		print_trouble(h->trouble, a);
+}
+
+static const char *connected(const struct ledger_run *r, struct arena *a)
+{
+	return arena_printf(a, "backend %d at the target%s%s", r->pid,
+			    r->seconds < 0 ? "" : ", connected for ",
+			    r->seconds < 0 ? "" : figure_seconds(a, r->seconds));
+}
+
+static void print_waiting_runs(const struct overview *v, struct arena *a)
+{
+	for (unsigned i = 0; i < v->nruns; i++)
+		if (!v->runs[i].holds)
+			printf("           another run waits for it to end (%s)\n",
+			       connected(&v->runs[i], a));
+}
+
+/* A first run holds the migration, and the ledger gets it when the check has passed. */
+static void print_starting(const struct overview *v, struct arena *a)
+{
+	printf(
+	    "migration  %s\nphase      none yet: nothing is created before the check has passed\n",
+	    v->migration);
+	if (v->runs[0].holds)
+		printf("run        starting, and checking the migration (%s)\n",
+		       connected(&v->runs[0], a));
+	print_waiting_runs(v, a);
 }
 
 static void print_copy(const struct overview *v, struct arena *a)
@@ -109,8 +165,9 @@ static void print_ledger(const struct overview *v, struct arena *a)
 {
 	const struct ledger_migration *m = v->status->migration;
 
-	printf("migration  %s\nphase      %s since %s\n", m->name, m->phase, m->phase_since);
+	printf("migration  %s\nphase      %s since %s\n", v->migration, m->phase, m->phase_since);
 	print_run(v->status, a);
+	print_waiting_runs(v, a);
 	if (m->error)
 		printf("error      %s\n           since %s\n", m->error,
 		       m->error_at ? m->error_at : "?");
@@ -171,6 +228,8 @@ void status_print_text(const struct overview *v, struct arena *a)
 {
 	if (v->status)
 		print_ledger(v, a);
+	else if (v->nruns)
+		print_starting(v, a);
 	if (v->target.error)
 		printf("target     does not answer: %s\n           unknown: phase, copy, stream\n",
 		       v->target.error);
@@ -214,6 +273,9 @@ static void line_ledger(const struct overview *v, struct arena *a)
 		printf(" changes_per_second=%.0f", s->heartbeat->change_rate);
 	if (v->nrequests)
 		printf(" requests=%u", v->nrequests);
+	if (s->running && s->heartbeat && s->heartbeat->trouble)
+		printf(" retrying=%s tries=%u", log_quote(a, s->heartbeat->trouble->error),
+		       s->heartbeat->trouble->tries);
 	if (s->migration->error)
 		printf(" error=%s", log_quote(a, s->migration->error));
 }
@@ -231,6 +293,8 @@ void status_print_line(const struct overview *v, struct arena *a)
 	printf("time=%s", log_time(a));
 	if (v->status)
 		line_ledger(v, a);
+	else if (v->nruns)
+		printf(" phase=none running=%s", v->runs[0].holds ? "true" : "false");
 	if (v->lag_bytes >= 0)
 		printf(" lag_bytes=%" PRId64, v->lag_bytes);
 	if (v->lag_seconds >= 0)

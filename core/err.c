@@ -35,6 +35,22 @@ bool err_wrap(struct err *e, const char *fmt, ...)
 	return false;
 }
 
+void err_one_line(struct err *e)
+{
+	char *to = e->text;
+
+	for (const char *from = e->text; *from; from++) {
+		bool space = (unsigned char)*from <= ' ';
+		if (!space)
+			*to++ = *from;
+		else if (to > e->text && to[-1] != ' ')
+			*to++ = ' ';
+	}
+	while (to > e->text && to[-1] == ' ')
+		to--;
+	*to = '\0';
+}
+
 void err_clear(struct err *e)
 {
 	e->kind = ERR_NONE;

@@ -36,6 +36,9 @@ bool err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 /* Puts "prefix: " before the text. Always returns false. */
 bool err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Makes the text one line: white space of any kind and length is one space. */
+void err_one_line(struct err *e);
+
 void err_clear(struct err *e);
 
 #endif

@@ -3,110 +3,7 @@
 #include "core/buf.h"
 
 #include <stdio.h>
-
-static const char schema_sql[] =
-    "CREATE SCHEMA IF NOT EXISTS pgcrossfade;"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.ledger (version int PRIMARY KEY);"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.migration ("
-    "  name text PRIMARY KEY, phase text NOT NULL, digest text NOT NULL,"
-    "  source_system text NOT NULL, source_database text NOT NULL, source_timeline int NOT NULL,"
-    "  slot_lsn pg_lsn,"
-    "  error text, error_at timestamptz, definitions int, write_pause_us bigint,"
-    "  created_at timestamptz NOT NULL DEFAULT now(), phase_since timestamptz NOT NULL DEFAULT now());"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.chunk ("
-    "  migration text, relation text, no int, lo text[], hi text[],"
-    "  PRIMARY KEY (migration, relation, no));"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.chunk_copied ("
-    "  migration text, relation text, no int, lg pg_lsn NOT NULL, rows bigint, bytes bigint,"
-    "  copied_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
-    "  PRIMARY KEY (migration, relation, no));"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.partition ("
-    "  migration text, relation text, oid oid, name text NOT NULL, attached text NOT NULL,"
-    "  PRIMARY KEY (migration, relation, oid));"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.reread ("
-    "  migration text, relation text, key text[] NOT NULL, lg pg_lsn NOT NULL,"
-    "  commit_lsn pg_lsn NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.progress ("
-    "  migration text, direction text, part int, system text NOT NULL, slot text NOT NULL,"
-    "  lsn pg_lsn NOT NULL, commit_time timestamptz, changes bigint NOT NULL DEFAULT 0,"
-    "  transactions bigint NOT NULL DEFAULT 0, PRIMARY KEY (migration, direction, part))"
-    "  WITH (fillfactor = 10);"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.definition ("
-    "  id bigserial, migration text, table_name text, name text, kind text NOT NULL,"
-    "  create_sql text NOT NULL, drop_sql text NOT NULL,"
-    "  PRIMARY KEY (migration, table_name, name, kind));"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.request ("
-    "  id bigserial PRIMARY KEY, migration text NOT NULL, kind text NOT NULL,"
-    "  argument text NOT NULL, state text NOT NULL DEFAULT 'waiting', message text,"
-    "  requested_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz);"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.reject ("
-    "  id bigserial PRIMARY KEY, migration text NOT NULL, flow int NOT NULL,"
-    "  source text NOT NULL, target text NOT NULL, key_hash bigint NOT NULL, key jsonb NOT NULL,"
-    "  lsn pg_lsn NOT NULL, sequence bigint, chunk bigint, sqlstate text NOT NULL,"
-    "  error text NOT NULL, row jsonb NOT NULL, held jsonb, tries int NOT NULL DEFAULT 1,"
-    "  rejected_at timestamptz NOT NULL DEFAULT clock_timestamp(), tried_at timestamptz);"
-    "CREATE INDEX IF NOT EXISTS reject_key ON pgcrossfade.reject (migration, flow, key_hash);"
-    "CREATE TABLE IF NOT EXISTS pgcrossfade.service ("
-    "  migration text PRIMARY KEY, host text, pid bigint, activity text, applied pg_lsn,"
-    "  source pg_lsn, lag_seconds float8, queued_bytes bigint, change_rate float8,"
-    "  bottleneck text, started_at timestamptz, beat_at timestamptz,"
-    "  confirmed pg_lsn)"
-    "  WITH (fillfactor = 10);";
-
-static const char version_sql[] =
-    "INSERT INTO pgcrossfade.ledger SELECT 1 WHERE NOT EXISTS (SELECT FROM pgcrossfade.ledger)";
-
-bool ledger_exists(struct pg *target, bool *exists, struct err *e)
-{
-	struct pg_result *r = NULL;
-	bool ok = pg_query_row(target, "SELECT to_regclass('pgcrossfade.ledger') IS NOT NULL", 0,
-			       NULL, &r, e);
-
-	*exists = ok && pg_bool(r, 0, 0);
-	pg_result_free(r);
-	return ok;
-}
-
-static bool check_version(struct pg *target, struct err *e)
-{
-	struct pg_result *r = NULL;
-	bool ok =
-	    pg_query_row(target, "SELECT max(version) FROM pgcrossfade.ledger", 0, NULL, &r, e);
-
-	if (ok && pg_int(r, 0, 0) != 1)
-		ok = err_set(e, ERR_CONFIG,
-			     "the ledger in schema pgcrossfade has version %s, this pgcrossfade "
-			     "knows version 1; use the pgcrossfade that made it",
-			     pg_text(r, 0, 0));
-	pg_result_free(r);
-	return ok;
-}
-
-bool ledger_create(struct pg *target, struct err *e)
-{
-	/* two runs may start at once: the lock makes the second wait for the first */
-	bool ok =
-	    pg_begin(target, e) &&
-	    pg_exec(target, "SELECT pg_advisory_xact_lock(hashtext('pgcrossfade.ledger'))", e) &&
-	    pg_exec(target, schema_sql, e) && pg_exec(target, version_sql, e) &&
-	    check_version(target, e) && pg_commit(target, e);
-
-	if (!ok)
-		pg_rollback(target);
-	return ok || err_wrap(e, "create ledger at the target");
-}
-
-bool ledger_lock(struct pg *target, const char *migration, bool *taken, struct err *e)
-{
-	struct pg_result *r = NULL;
-	bool ok = pg_query_row(
-	    target, "SELECT pg_try_advisory_lock(hashtext('pgcrossfade.run'), hashtext($1))", 1,
-	    &migration, &r, e);
-
-	*taken = ok && pg_bool(r, 0, 0);
-	pg_result_free(r);
-	return ok;
-}
+#include <string.h>
 
 static const char *text_or_null(struct arena *a, const struct pg_result *r, unsigned column)
 {
@@ -134,6 +31,22 @@ static struct ledger_migration *read_migration(struct arena *a, const struct pg_
 	return m;
 }
 
+/* Early ledgers have the version of later ones, and less in them. */
+static bool unreadable(struct err *e)
+{
+	static const char no_column[] = "42703", no_table[] = "42P01";
+
+	if (strcmp(e->sqlstate, no_column) != 0 && strcmp(e->sqlstate, no_table) != 0)
+		return err_wrap(e, "read ledger");
+	char text[sizeof e->text];
+	memcpy(text, e->text, sizeof text);
+	return err_set(e, ERR_CONFIG,
+		       "the ledger in schema pgcrossfade was made by an early pgcrossfade that "
+		       "kept less in it (%.500s); end its migrations with that one, then drop the "
+		       "schema",
+		       text);
+}
+
 bool ledger_load(struct pg *target, const char *migration, struct arena *a,
 		 struct ledger_migration **out, struct err *e)
 {
@@ -145,13 +58,15 @@ bool ledger_load(struct pg *target, const char *migration, struct arena *a,
 		return false;
 	if (!exists)
 		return true;
+	if (!ledger_check_version(target, e))
+		return false;
 	if (!pg_query(
 		target,
 		"SELECT name, phase, digest, source_system, source_database, error, "
-		"slot_lsn, write_pause_us, phase_since, error_at, definitions, source_timeline FROM pgcrossfade.migration "
-		"WHERE name = $1",
+		"slot_lsn, write_pause_us, phase_since, error_at, definitions, source_timeline "
+		"FROM pgcrossfade.migration WHERE name = $1",
 		1, &migration, &r, e))
-		return err_wrap(e, "read ledger");
+		return unreadable(e);
 	if (pg_rows(r))
 		*out = read_migration(a, r);
 	pg_result_free(r);

@@ -26,12 +26,40 @@
 
 /* --- the schema --- */
 
-/* Creates what is missing; refuses a ledger of another version. */
+/*
+ * A ledger has a version. A `run` brings an older one up to date, which takes its migration's
+ * lock; every other command refuses it, and all refuse a newer one.
+ */
+
+/* Creates what is missing, and brings up to date what is older. */
 bool ledger_create(struct pg *target, struct err *e);
 bool ledger_exists(struct pg *target, bool *exists, struct err *e);
+/* Does nothing where there is no ledger. */
+bool ledger_upgrade(struct pg *target, struct err *e);
+/* Of a ledger that is there: is it of the version that is read here? */
+bool ledger_check_version(struct pg *target, struct err *e);
 
-/* One `run` a migration: a session lock on the target. *taken false: another holds it. */
+/* --- who serves the migration --- */
+
+/*
+ * One `run` a migration: a session lock on the target, which is what being alive means for all
+ * commands. *taken false: another holds it.
+ */
 bool ledger_lock(struct pg *target, const char *migration, bool *taken, struct err *e);
+
+/* Shows others that this session waits for that lock, or does no more. */
+bool ledger_lock_wait(struct pg *target, const char *migration, bool waits, struct err *e);
+
+/* A `run` with a session at the target, as its lock shows. Works without a ledger, too. */
+struct ledger_run {
+	bool holds;     /* false: it waits for the one that does */
+	int pid;        /* of its backend */
+	double seconds; /* since it connected; negative: not known */
+};
+
+/* The one that holds the lock comes first. */
+bool ledger_runs(struct pg *target, const char *migration, struct arena *a, struct ledger_run **out,
+		 unsigned *count, struct err *e);
 
 /* --- the migration's row --- */
 

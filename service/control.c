@@ -71,7 +71,6 @@ bool control_beat(struct run *r, struct err *e)
 {
 	struct pipeline_state state = { 0 };
 	lsn_t source_before = r->source_lsn;
-	char host[256] = "";
 	uint64_t lag;
 
 	if (clock_ms() < r->next_beat_ms)
@@ -80,8 +79,7 @@ bool control_beat(struct run *r, struct err *e)
 	if (!check_source(r, &state, e) || !stream_lag(r, &lag, e))
 		return false;
 	take_sample(r, &state);
-	gethostname(host, sizeof host - 1);
-	struct heartbeat h = { .host = host,
+	struct heartbeat h = { .host = r->host,
 			       .pid = getpid(),
 			       .activity = activity(r),
 			       .applied = state.position,

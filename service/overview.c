@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* A run writes its sign of life each second; one that is older says nothing of now. */
+/* A run writes its figures each second; those that are older, or of before its trouble, are not now's. */
 enum { FRESH_SECONDS = 5 };
 
 void onlooker_init(const struct migration *m, struct onlooker *o)
@@ -30,8 +30,9 @@ void onlooker_finish(struct onlooker *o)
 }
 
 /* What went wrong is the view's; the connection is made anew the next time. */
-static void give_up(struct server_view *v, struct pg **pg, const struct err *e, struct arena *a)
+static void give_up(struct server_view *v, struct pg **pg, struct err *e, struct arena *a)
 {
+	err_one_line(e);
 	v->error = arena_strdup(a, e->text);
 	v->error_kind = e->kind;
 	hang_up(pg);
@@ -46,7 +47,8 @@ static bool look_at_ledger(struct onlooker *o, struct arena *a, struct overview 
 	struct status *s;
 	unsigned count;
 
-	if (!status_load(o->target, name, a, &s, e))
+	if (!ledger_runs(o->target, name, a, &v->runs, &v->nruns, e) ||
+	    !status_load(o->target, name, a, &s, e))
 		return false;
 	v->status = s;
 	if (!s)
@@ -111,7 +113,9 @@ static void look_at_source(struct onlooker *o, struct arena *a, struct overview 
 
 static bool is_fresh(const struct status *s)
 {
-	return s && s->running && s->heartbeat && s->heartbeat->age_seconds < FRESH_SECONDS;
+	const struct heartbeat *h = s ? s->heartbeat : NULL;
+
+	return h && s->running && !h->trouble && h->age_seconds < FRESH_SECONDS;
 }
 
 static void tell_lag_seconds(struct overview *v)
@@ -175,6 +179,7 @@ struct overview *onlooker_look(struct onlooker *o, struct arena *a)
 
 	v->eta_seconds = v->lag_seconds = -1;
 	v->lag_bytes = -1;
+	v->migration = o->names.migration->name;
 	v->slot_name = o->names.slot;
 	look_at_target(o, a, v);
 	if (!v->status || strcmp(v->status->migration->phase, phase_name(PH_COMPLETE)) != 0)

@@ -24,8 +24,12 @@ struct server_view {
 };
 
 struct overview {
+	const char *migration;
 	struct server_view source, target;
-	const struct status *status; /* NULL: the target does not answer, or knows nothing of it */
+	const struct status
+	    *status;    /* NULL: the target does not answer, or its ledger knows nothing */
+	unsigned nruns; /* with status NULL: it is starting, and nothing is in the ledger yet */
+	struct ledger_run *runs;
 
 	double eta_seconds; /* of the chunks left, at the present rate */
 	unsigned definitions, definitions_left;

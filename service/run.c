@@ -11,9 +11,11 @@
 #include "service/control.h"
 #include "service/steps.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LOCK_WAIT_MS = 10000, FIRST_BACKOFF_MS = 250, MAX_BACKOFF_MS = 15000 };
+enum { LOCK_WAIT_MS = 10000 };
 
 static enum outcome complete_step(struct run *r, struct err *e)
 {
@@ -46,41 +48,100 @@ static bool run_advance(struct run *r, enum phase to, struct err *e)
 
 /* --- coming up --- */
 
-/* Whom the lock is waited for, as far as the ledger knows. */
+/* Who holds the migration, as far as the ledger and the server know. */
+struct holder {
+	struct heartbeat *last; /* sign of life; NULL: none */
+	int backend;            /* at the target; 0: it is gone meanwhile */
+};
+
+static bool find_holder(struct run *r, struct holder *out, struct err *e)
+{
+	struct session *s = &r->session;
+	const char *name = r->migration->name;
+	struct err other = ERR_INIT;
+	struct ledger_run *runs;
+	unsigned count;
+	bool exists;
+
+	*out = (struct holder){ NULL, 0 };
+	if (!ledger_exists(s->target, &exists, e) ||
+	    !ledger_runs(s->target, name, &s->arena, &runs, &count, e))
+		return false;
+	/* one of another version belongs to the holder, who is at work on it */
+	if (exists && ledger_check_version(s->target, &other) &&
+	    !heartbeat_load(s->target, name, &s->arena, &out->last, e))
+		return false;
+	out->backend = count && runs[0].holds ? runs[0].pid : 0;
+	return true;
+}
+
+/* A connection that was lost on the way can outlive itself at the server. */
+static bool is_own(const struct run *r, const struct holder *h)
+{
+	return r->was_up && h->last && h->last->pid == getpid() &&
+	       strcmp(h->last->host, r->host) == 0;
+}
+
+/* Once, before the wait begins. */
 static bool tell_wait(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
-	struct heartbeat *h = NULL;
-	bool exists;
+	struct holder h;
 
-	if (!ledger_exists(s->target, &exists, e) ||
-	    (exists && !heartbeat_load(s->target, r->migration->name, &s->arena, &h, e)))
+	if (!find_holder(r, &h, e))
 		return false;
-	log_event(LOG_INFO, "lock.wait", "migration=%s seconds=%d held_by_pid=%lld on=%s",
-		  r->migration->name, LOCK_WAIT_MS / 1000, h ? (long long)h->pid : 0,
-		  h ? log_quote(&s->arena, h->host) : "?");
-	return true;
+	if (is_own(r, &h))
+		return err_set(
+		    e, ERR_RETRY,
+		    "migration %s is still held by a lost connection of this run's own, backend "
+		    "%d at the target; it goes when that server notices, or with SELECT "
+		    "pg_terminate_backend(%d)",
+		    r->migration->name, h.backend, h.backend);
+	log_event(LOG_INFO, "lock.wait",
+		  "migration=%s seconds=%d held_by_pid=%lld on=%s backend=%d", r->migration->name,
+		  LOCK_WAIT_MS / 1000, h.last ? (long long)h.last->pid : 0,
+		  h.last ? log_quote(&s->arena, h.last->host) : "?", h.backend);
+	return ledger_lock_wait(s->target, r->migration->name, true, e);
+}
+
+static bool held(struct run *r, struct err *e)
+{
+	const char *who = "no sign of life yet";
+	struct holder h;
+
+	if (!find_holder(r, &h, e))
+		return false;
+	if (h.last)
+		who = arena_printf(&r->session.arena,
+				   "pid %lld on %s, last sign of life %.0f s ago",
+				   (long long)h.last->pid, h.last->host, h.last->age_seconds);
+	return err_set(
+	    e, ERR_CONFIG,
+	    "another pgcrossfade run holds migration %s (%s); stop that one first, or, if "
+	    "its process is gone, end what is left of it at the target: SELECT "
+	    "pg_terminate_backend(%d)",
+	    r->migration->name, who, h.backend);
 }
 
 /* A killed run's backend may need a moment to go, and with it its lock. */
 static bool take_lock(struct run *r, struct err *e)
 {
+	struct pg *target = r->session.target;
+	const char *name = r->migration->name;
 	int64_t until = clock_ms() + LOCK_WAIT_MS;
-	bool taken = false, told = false;
+	bool told = false;
 
-	while (ledger_lock(r->session.target, r->migration->name, &taken, e) && !taken) {
+	if (r->locked)
+		return true; /* this connection has it since before the last try */
+	while (ledger_lock(target, name, &r->locked, e) && !r->locked) {
 		if (clock_ms() > until || *r->stop)
-			return err_set(
-			    e, ERR_CONFIG,
-			    "another pgcrossfade run holds migration %s; stop that one first",
-			    r->migration->name);
+			return held(r, e);
 		if (!told && !tell_wait(r, e))
 			return false;
 		told = true;
 		clock_sleep_ms(200);
 	}
-	r->locked = taken;
-	return taken;
+	return r->locked && (!told || ledger_lock_wait(target, name, false, e));
 }
 
 static bool targets_empty(struct run *r, struct err *e)
@@ -219,19 +280,32 @@ static bool check_source(struct run *r, const struct ledger_migration *m, struct
 	       (session_stand(&r->session, e) && session_check_source(&r->session, &slot, e));
 }
 
+/* The ledger comes first: what goes wrong from there on can be read in it. */
+static bool take_up(struct run *r, struct ledger_migration **m, struct err *e)
+{
+	struct session *s = &r->session;
+	const char *name = r->migration->name;
+
+	if (!session_open_target(s, e) || !take_lock(r, e) || !ledger_upgrade(s->target, e) ||
+	    !ledger_load(s->target, name, &s->arena, m, e))
+		return false;
+	/* that of the run before; this one will have its own */
+	if (*m && (!ledger_set_error(s->target, name, NULL, e) ||
+		   (!r->backoff.tries && !heartbeat_end_trouble(s->target, name, e))))
+		return false;
+	return session_open_source(s, e);
+}
+
 /* Nothing is created before the check has passed. */
 static bool come_up(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
 	struct session_identity id;
-	struct ledger_migration *m;
+	struct ledger_migration *m = NULL;
 	bool switched = false;
 
-	if (!session_open(r->migration, s, e) || !take_lock(r, e) ||
-	    !ledger_load(s->target, r->migration->name, &s->arena, &m, e))
+	if (!take_up(r, &m, e))
 		return false;
-	if (m && !ledger_set_error(s->target, r->migration->name, NULL, e))
-		return false; /* that of the run before; this one will have its own */
 	if (m && !phase_parse(m->phase, &r->phase))
 		return err_set(e, ERR_CONFIG,
 			       "the ledger has phase %s, which this pgcrossfade does not know",
@@ -252,12 +326,26 @@ static bool come_up(struct run *r, struct err *e)
 	       settle_requests(r, e);
 }
 
+/* The connection with the lock outlives a failed try, so that the run shows as alive. */
+static void keep_target(struct run *r)
+{
+	struct session *s = &r->session;
+
+	if (s->target)
+		pg_rollback(s->target);
+	session_keep_target(s);
+	if (s->target && pg_lost(s->target)) {
+		pg_close(s->target);
+		s->target = NULL;
+	}
+	r->locked = r->locked && s->target;
+}
+
 static void go_down(struct run *r)
 {
 	copying_close(&r->copying);
 	streaming_close(r);
-	session_close(&r->session);
-	r->locked = false;
+	keep_target(r);
 	r->cutting = (struct cutting){ 0 };
 	r->retrying = (struct retrying){ 0 };
 	r->retried = r->restored;
@@ -293,62 +381,61 @@ static bool loop(struct run *r, bool *ended, struct err *e)
 			return false;
 		if (*ended || outcome == STEP_NEXT)
 			continue;
-		if (!control_beat(r, e) || !follow(r, phases[r->phase].step(r, e), ended, e))
+		if (!control_beat(r, e) || !follow(r, phases[r->phase].step(r, e), ended, e) ||
+		    !backoff_end(r, e))
 			return false;
 	}
 	return true;
 }
 
 /* Where people look for the reason a run stopped. */
-static void leave_error(struct run *r, bool was_up, const struct err *e)
+static void leave_error(struct run *r, bool up, const struct err *e)
 {
-	struct err ignored = ERR_INIT;
+	struct err reason = *e, ignored = ERR_INIT;
 
-	if (r->locked && !pg_lost(r->session.target))
-		ledger_set_error(r->session.target, r->migration->name, e->text, &ignored);
-	if (was_up && !hook_run(r->migration, HOOK_ERROR, r->session.target, &ignored))
+	err_one_line(&reason);
+	if (r->locked && !pg_lost(r->session.target)) {
+		pg_rollback(r->session.target);
+		ledger_set_error(r->session.target, r->migration->name, reason.text, &ignored);
+		backoff_end(r, &ignored);
+	}
+	if (up && !hook_run(r->migration, HOOK_ERROR, r->session.target, &ignored))
 		log_event(LOG_WARN, "hook.failed", "name=on_error");
 }
 
-static int64_t backoff_ms(unsigned tries)
+/* From one connection to the next. *ended: nothing is left to do. */
+static bool serve(struct run *r, bool *ended, struct err *e)
 {
-	int64_t wait = FIRST_BACKOFF_MS << (tries < 7 ? tries : 7);
+	struct err ignored = ERR_INIT;
+	bool up = come_up(r, e);
+	int64_t since = clock_ms();
 
-	return wait < MAX_BACKOFF_MS ? wait : MAX_BACKOFF_MS;
-}
-
-static void back_off(struct run *r, const struct err *e, unsigned tries)
-{
-	struct arena scratch = ARENA_INIT;
-	int64_t until = clock_ms() + backoff_ms(tries);
-
-	log_event(LOG_WARN, "retry", "in_ms=%lld reason=%s", (long long)(until - clock_ms()),
-		  log_quote(&scratch, e->text));
-	while (clock_ms() < until && !*r->stop)
-		clock_sleep_ms(50);
-	arena_finish(&scratch);
+	r->was_up |= up;
+	bool ok = up && loop(r, ended, e);
+	backoff_was_up(r, clock_ms() - since);
+	if (ok)
+		backoff_end(r, &ignored);
+	else if (e->kind != ERR_RETRY || !r->was_up)
+		leave_error(r, up, e);
+	return ok;
 }
 
 bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, struct err *e)
 {
 	struct run r = { .migration = m, .stop = stop, .began_ms = clock_ms() };
-	bool ended = false, was_up = false, ok = false;
+	bool ended = false, ok = true;
 
-	for (unsigned tries = 0; !*stop && !ended; tries++) {
+	gethostname(r.host, sizeof r.host - 1);
+	session_name(m, &r.session);
+	while (!*stop && !ended && ok) {
 		err_clear(e);
-		bool up = come_up(&r, e);
-		int64_t since = clock_ms();
-		was_up = was_up || up;
-		ok = up && loop(&r, &ended, e);
-		if (!ok && e->kind != ERR_RETRY)
-			leave_error(&r, up, e);
+		ok = serve(&r, &ended, e);
 		go_down(&r);
-		if (!ok && (e->kind != ERR_RETRY || !was_up))
-			return false;
-		if (up && tries && clock_ms() - since > backoff_ms(tries - 1))
-			tries = 0; /* it had worked for longer than it was waited for */
-		if (!ok)
-			back_off(&r, e, tries);
+		if (!ok && e->kind == ERR_RETRY && r.was_up) {
+			back_off(&r, e);
+			ok = true;
+		}
 	}
-	return true;
+	session_close(&r.session);
+	return ok;
 }

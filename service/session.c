@@ -45,18 +45,25 @@ void session_name(const struct migration *m, struct session *s)
 	name_things(s);
 }
 
+bool session_open_source(struct session *s, struct err *e)
+{
+	return s->source || pg_open(&s->source_options, &s->source, e) ||
+	       err_wrap(e, "connect to the source");
+}
+
+bool session_open_target(struct session *s, struct err *e)
+{
+	return s->target || pg_open(&s->target_options, &s->target, e) ||
+	       err_wrap(e, "connect to the target");
+}
+
 bool session_open(const struct migration *m, struct session *s, struct err *e)
 {
 	session_name(m, s);
-	if (!pg_open(&s->source_options, &s->source, e)) {
-		session_close(s);
-		return err_wrap(e, "connect to the source");
-	}
-	if (!pg_open(&s->target_options, &s->target, e)) {
-		session_close(s);
-		return err_wrap(e, "connect to the target");
-	}
-	return true;
+	if (session_open_source(s, e) && session_open_target(s, e))
+		return true;
+	session_close(s);
+	return false;
 }
 
 void session_close(struct session *s)
@@ -68,15 +75,38 @@ void session_close(struct session *s)
 	s->plan = NULL;
 }
 
+void session_keep_target(struct session *s)
+{
+	struct pg *target = s->target;
+
+	s->target = NULL;
+	session_close(s);
+	session_name(s->migration, s);
+	s->target = target;
+}
+
+static bool refuse(struct session *s, const struct findings *findings, struct err *e)
+{
+	const struct finding *f = findings->first;
+
+	while (f->level != FINDING_FAIL)
+		f = f->next;
+	return err_set(
+	    e, ERR_CONFIG,
+	    "the migration cannot run as it is: %s: %s%s; pgcrossfade check %s says more",
+	    f->subject, finding_text(&s->arena, f),
+	    findings->failures == 1
+		? ""
+		: arena_printf(&s->arena, " (the first of %u problems)", findings->failures),
+	    s->migration->file);
+}
+
 bool session_compile(struct session *s, struct findings *findings, struct err *e)
 {
 	if (!migration_compile(s->migration, s->source, s->target, &s->arena, &s->plan, findings,
 			       e))
 		return err_wrap(e, "check");
-	if (findings->failures)
-		return err_set(e, ERR_CONFIG, "the migration cannot run as it is: %u problem%s",
-			       findings->failures, findings->failures == 1 ? "" : "s");
-	return true;
+	return !findings->failures || refuse(s, findings, e);
 }
 
 bool session_check(struct session *s, const struct check_options *options,

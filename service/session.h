@@ -32,6 +32,13 @@ void session_name(const struct migration *m, struct session *s);
 bool session_open(const struct migration *m, struct session *s, struct err *e);
 void session_close(struct session *s); /* fine when not open */
 
+/* One by one, after session_name(). Of one that is open already: does nothing. */
+bool session_open_source(struct session *s, struct err *e);
+bool session_open_target(struct session *s, struct err *e);
+
+/* The names again, and the connection to the target: everything else is closed. */
+void session_keep_target(struct session *s);
+
 /* Checks and compiles. False with e->kind ERR_CONFIG: findings has the failures. */
 bool session_compile(struct session *s, struct findings *findings, struct err *e);
 

@@ -7,18 +7,13 @@
 
 bool status_running(struct pg *target, const char *migration, bool *running, struct err *e)
 {
-	struct pg_result *r = NULL;
-	/* looks at the lock that ledger_lock() takes, without taking it */
-	bool ok = pg_query_row(
-	    target,
-	    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
-	    "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-	    "  AND classid = (hashtext('pgcrossfade.run')::bigint & 4294967295)::oid"
-	    "  AND objid = (hashtext($1)::bigint & 4294967295)::oid AND objsubid = 2)",
-	    1, &migration, &r, e);
+	struct arena scratch = ARENA_INIT;
+	struct ledger_run *runs;
+	unsigned count;
+	bool ok = ledger_runs(target, migration, &scratch, &runs, &count, e);
 
-	*running = ok && pg_bool(r, 0, 0);
-	pg_result_free(r);
+	*running = ok && count && runs[0].holds;
+	arena_finish(&scratch);
 	return ok;
 }
 

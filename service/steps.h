@@ -53,13 +53,23 @@ struct retrying {
 	unsigned in; /* in the passes before */
 };
 
+/* Tries that failed one after the other; both count from when the run last worked. */
+struct backoff {
+	unsigned tries;
+	int64_t since_ms; /* clock_ms() */
+	bool told;        /* the ledger has it */
+	bool worked;      /* a step went well since it came up */
+};
+
 struct run {
 	const struct migration *migration;
 	const volatile sig_atomic_t *stop;
+	char host[256];   /* where this process runs */
 	enum phase phase; /* run_advance() is its only writer */
 	int64_t began_ms; /* clock_ms() */
 	struct session session;
-	bool locked;     /* this process is the migration's only run */
+	bool locked; /* this process is the migration's only run: session.target holds the lock */
+	bool was_up; /* it had taken the migration up once: it does not give up any more */
 	bool registered; /* the ledger has had the migration since this process runs */
 	struct copying copying;
 	struct pipeline *pipeline;
@@ -71,6 +81,7 @@ struct run {
 	bool settled; /* foreign keys are as they were before the migration, after the switch */
 	struct cutting cutting;
 	struct retrying retrying;
+	struct backoff backoff;
 	int64_t next_beat_ms, next_poll_ms;
 	struct meter meter;
 	lsn_t source_lsn; /* the source's insert position at the last beat */
@@ -88,6 +99,18 @@ void streaming_close(struct run *r);
 
 /* The steps' shared piece: one batch, opening the pipeline first if need be. */
 bool stream_once(struct run *r, int timeout_ms, struct err *e);
+
+/*
+ * Waits before the next try, longer each time. While its connection to the target lives, the
+ * ledger has why, since when and until when, and signs of life go on.
+ */
+void back_off(struct run *r, const struct err *why);
+
+/* It was up for that long. If it worked, and longer than it had waited, all begins anew. */
+void backoff_was_up(struct run *r, int64_t ms);
+
+/* A step went well: what the ledger has is over. */
+bool backoff_end(struct run *r, struct err *e);
 
 /* Tries some rejects again if that is asked for; answers the request at the end. */
 bool retry_some(struct run *r, struct err *e);

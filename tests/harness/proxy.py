@@ -4,11 +4,12 @@
         migration = s.migration(flows, source=proxy.database)
         proxy.cut()      # both ends of every connection are closed
         proxy.abandon(which) # the server's end is closed, ours stays open and silent
+        proxy.forget()   # our end is closed, the server's stays open: it hears nothing
         proxy.stall()    # nothing moves any more
         proxy.resume()   # and goes on
 
 A thread for each direction of each connection, so that one that is full holds up no other.
-What is abandoned stays so; new connections go through.
+What is abandoned or forgotten stays so; new connections go through.
 """
 import os
 import socket
@@ -26,11 +27,11 @@ class Pair:
     def __init__(self, client, server):
         self.client, self.server = client, server
         self.first = b""  # what the client said first: its startup packet
-        self.abandoned = False
+        self.silent = None  # the end that hears nothing
 
     def end(self):
-        """Both ends hear of it; threads that wait for them wake up."""
-        for socket_ in (self.server,) if self.abandoned else (self.client, self.server):
+        """Both ends hear of it, or all but the silent one; threads that wait for them wake up."""
+        for socket_ in {self.client, self.server} - {self.silent}:
             try:
                 socket_.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -75,7 +76,7 @@ class Proxy:
         self.thread.join()
         self.listener.close()
         for pair in list(self.pairs):
-            pair.abandoned = False
+            pair.silent = None
             pair.end()
 
     # --- what the tests do to it
@@ -88,8 +89,13 @@ class Proxy:
         """which(startup packet): is it that connection?"""
         for pair in list(self.pairs):
             if which(pair.first):
-                pair.abandoned = True
+                pair.silent = pair.client
                 pair.end()
+
+    def forget(self):
+        for pair in list(self.pairs):
+            pair.silent = pair.server
+            pair.end()
 
     def stall(self):
         self.stalled = True
