@@ -310,6 +310,9 @@ int report_error(const struct err *e)
 				     [ERR_CONFIG] = EXIT_USAGE,
 				     [ERR_DATA] = EXIT_CONFLICT };
 
-	fprintf(stderr, "pgcrossfade: %s\n", e->text);
+	struct err said = *e;
+
+	err_one_line(&said);
+	fprintf(stderr, "pgcrossfade: %s\n", said.text);
 	return codes[e->kind];
 }

@@ -2,6 +2,7 @@
 
 #include "core/arena.h"
 #include "core/buf.h"
+#include "pg/complaint.h"
 #include "pg/raw.h"
 #include "pg/sqlstate.h"
 
@@ -31,7 +32,9 @@ static const char pinned[] = "SET client_encoding = 'UTF8'; SET datestyle = 'ISO
 			     "SET idle_session_timeout = 0; "
 			     "SET default_transaction_isolation = 'read committed'; "
 			     "SET default_transaction_read_only = off; "
-			     "SET default_transaction_deferrable = off;";
+			     "SET default_transaction_deferrable = off; "
+			     /* else parameters, which are rows, come with error messages */
+			     "SET log_parameter_max_length_on_error = 0;";
 
 static void ignore_notice(void *arg, const char *message)
 {
@@ -195,30 +198,13 @@ void pg_cancel(struct pg *pg)
 		PQcancel(pg->cancel, ignored, sizeof ignored);
 }
 
-/* "duplicate key ...; Key (id)=(1) already exists.; hint: ..." */
-static void describe(const PGresult *res, struct buf *text)
-{
-	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
-	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
-	const char *context = PQresultErrorField(res, PG_DIAG_CONTEXT);
-
-	buf_puts(text, primary ? primary : PQresultErrorMessage(res));
-	if (detail)
-		buf_printf(text, "; %s", detail);
-	if (hint)
-		buf_printf(text, "; hint: %s", hint);
-	if (context)
-		buf_printf(text, "; %s", context);
-}
-
-bool pg_fail(struct pg *pg, const PGresult *res, struct err *e)
+static bool fail(struct pg *pg, const PGresult *res, bool copying, struct err *e)
 {
 	const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
 	struct buf text = BUF_INIT;
 
 	if (state) {
-		describe(res, &text);
+		complaint_put(res, copying, &text);
 		err_set(e, sqlstate_kind(state), "%s", buf_str(&text));
 		strncpy(e->sqlstate, state, sizeof e->sqlstate - 1);
 	} else {
@@ -230,6 +216,16 @@ bool pg_fail(struct pg *pg, const PGresult *res, struct err *e)
 	}
 	buf_free(&text);
 	return false;
+}
+
+bool pg_fail(struct pg *pg, const PGresult *res, struct err *e)
+{
+	return fail(pg, res, false, e);
+}
+
+bool pg_fail_copy(struct pg *pg, const PGresult *res, struct err *e)
+{
+	return fail(pg, res, true, e);
 }
 
 /* Takes res over. out gets it, or it is freed. */

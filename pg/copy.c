@@ -6,7 +6,7 @@
 static bool copy_start(struct pg *pg, const char *sql, ExecStatusType want, struct err *e)
 {
 	PGresult *res = PQexec(pg_raw(pg), sql);
-	bool ok = PQresultStatus(res) == want || pg_fail(pg, res, e);
+	bool ok = PQresultStatus(res) == want || pg_fail_copy(pg, res, e);
 
 	PQclear(res);
 	return ok;
@@ -20,7 +20,7 @@ static bool copy_result(struct pg *pg, struct copy_count *count, struct err *e)
 
 	while ((res = PQgetResult(pg_raw(pg))) != NULL) {
 		if (PQresultStatus(res) != PGRES_COMMAND_OK)
-			ok = pg_fail(pg, res, e);
+			ok = pg_fail_copy(pg, res, e);
 		else if (count)
 			count->rows += pg_affected((struct pg_result *)res);
 		PQclear(res);
@@ -99,7 +99,7 @@ static enum pump pump(PGconn *from, PGconn *to, const atomic_bool *cancel, struc
 static bool finish_in(struct pg *to, struct copy_count *count, struct err *e)
 {
 	if (PQputCopyEnd(pg_raw(to), NULL) != 1)
-		return pg_fail(to, NULL, e);
+		return pg_fail_copy(to, NULL, e);
 	return copy_result(to, count, e);
 }
 
@@ -115,7 +115,7 @@ bool pg_copy_count(struct pg *from, const char *out_sql, struct copy_count *coun
 		count->bytes += (uint64_t)len;
 		PQfreemem(row);
 	}
-	return (len == -1 || pg_fail(from, NULL, e)) && copy_result(from, count, e);
+	return (len == -1 || pg_fail_copy(from, NULL, e)) && copy_result(from, count, e);
 }
 
 bool pg_copy_rows(struct pg *from, const char *out_sql, struct pg *to, const char *in_sql,
@@ -136,7 +136,7 @@ bool pg_copy_rows(struct pg *from, const char *out_sql, struct pg *to, const cha
 			return abort_in(to, "the source failed", e) || err_wrap(e, "source");
 		return finish_in(to, count, e) || err_wrap(e, "target");
 	case PUMP_SOURCE_FAILED:
-		pg_fail(from, NULL, e);
+		pg_fail_copy(from, NULL, e);
 		copy_result(from, NULL, e);
 		return abort_in(to, "the source failed", e) || err_wrap(e, "source");
 	case PUMP_TARGET_FAILED:

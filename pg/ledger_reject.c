@@ -348,8 +348,7 @@ bool ledger_reject_total(struct pg *target, const char *migration, unsigned *cou
 /* Of a table without key it is the row itself, which is nobody's to read in a log. */
 #define KEY_TEXT "CASE WHEN key = row THEN 'no key' ELSE left(key::text, 200) END"
 
-/* Neither the failing row nor a second line: the key is named beside it. */
-#define ERROR_WITHOUT_ROW "split_part(split_part(error, '; Failing row contains', 1), E'\\n', 1)"
+#define FIRST_LINE "split_part(error, E'\\n', 1)"
 
 bool ledger_reject_counts(struct pg *target, const char *migration, struct arena *a,
 			  struct reject_count **out, unsigned *count, struct err *e)
@@ -359,8 +358,7 @@ bool ledger_reject_counts(struct pg *target, const char *migration, struct arena
 	*count = 0;
 	if (!pg_query(target,
 		      "SELECT source, target, count(*), (array_agg(format('%s: %s', " KEY_TEXT
-		      ", " ERROR_WITHOUT_ROW
-		      ") ORDER BY coalesce(tried_at, rejected_at) DESC, id))[1] "
+		      ", " FIRST_LINE ") ORDER BY coalesce(tried_at, rejected_at) DESC, id))[1] "
 		      "FROM pgcrossfade.reject WHERE migration = $1 GROUP BY flow, source, target "
 		      "ORDER BY flow",
 		      1, &migration, &r, e))
@@ -400,7 +398,7 @@ bool ledger_reject_lines(struct pg *target, const char *migration, const char *f
 		target,
 		"SELECT source, target, " KEY_TEXT ", CASE WHEN chunk IS NULL "
 		"THEN format('transaction %s, change %s', lsn, sequence) "
-		"ELSE format('chunk %s, snapshot %s', chunk, lsn) END, sqlstate, " ERROR_WITHOUT_ROW
+		"ELSE format('chunk %s, snapshot %s', chunk, lsn) END, sqlstate, " FIRST_LINE
 		", rejected_at, tries, held IS NOT NULL "
 		"FROM pgcrossfade.reject "
 		"WHERE migration = $1 AND ($2::text IS NULL OR target = $2::text) ORDER BY id",

@@ -14,4 +14,7 @@ PGconn *pg_raw(struct pg *pg); /* borrowed */
 /* Turns a failed result (or NULL: the connection's own error) into *e. False. */
 bool pg_fail(struct pg *pg, const PGresult *res, struct err *e);
 
+/* Of a COPY: its context is a line of the rows. */
+bool pg_fail_copy(struct pg *pg, const PGresult *res, struct err *e);
+
 #endif

@@ -197,14 +197,28 @@ static bool copy_with_rejects(struct worker *w, const struct flow_plan *f, const
 	       separate(w, f, task, count, e);
 }
 
+/* A row that is refused is among these; it is not told itself. */
+static bool explain(const struct flow_plan *f, const struct task *task, struct err *e)
+{
+	struct buf where = BUF_INIT;
+
+	if (e->kind == ERR_DATA) {
+		buf_puts(&where, ", rows WHERE ");
+		chunk_predicate(task->table, task->chunk->lo, task->chunk->hi, &where);
+	}
+	err_wrap(e, "copy chunk %u of %s into %s%s", task->chunk->no, task->table->label,
+		 f->target_name, buf_str(&where));
+	buf_free(&where);
+	return false;
+}
+
 static bool copy_flow(struct worker *w, const struct flow_plan *f, const struct task *task,
 		      struct copy_count *count, struct err *e)
 {
 	bool ok = w->copier->options.plan->rejects ? copy_with_rejects(w, f, task, count, e)
 						   : copy_rows(w, f, task, count, e);
 
-	return ok || err_wrap(e, "copy chunk %u of %s into %s", task->chunk->no, task->table->label,
-			      f->target_name);
+	return ok || explain(f, task, e);
 }
 
 static bool import_snapshot(struct pg *pg, const char *mode, const char *snapshot, struct err *e)
