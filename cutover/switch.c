@@ -52,13 +52,28 @@ static bool write_barrier(const struct switcher *s, lsn_t *out, struct err *e)
 	return ok || err_wrap(e, "write the barrier");
 }
 
-static bool advance_sequences(const struct switcher *s, struct err *e)
+/* What is left of max_pause is theirs: without an index one reads its whole table. */
+static bool advance_sequences(const struct switcher *s, int64_t deadline, struct err *e)
 {
-	for (unsigned i = 0; i < s->plan->nsequences; i++)
-		if (!sequence_advance(s->control, s->target, &s->plan->sequences[i],
-				      s->migration->cutover.sequence_headroom, e))
-			return false;
-	return true;
+	struct err ignored = ERR_INIT;
+	bool ok = true;
+
+	for (unsigned i = 0; ok && i < s->plan->nsequences; i++) {
+		int64_t left = deadline - clock_ms();
+		ok = pg_execf(s->target, e, "SET statement_timeout = %" PRId64,
+			      left > 0 ? left : 1) &&
+		     sequence_advance(s->control, s->target, &s->plan->sequences[i],
+				      s->migration->cutover.sequence_headroom, e);
+		if (!ok && strcmp(e->sqlstate, "57014") == 0)
+			err_set(e, ERR_RETRY,
+				"the highest value of %s column %s was not found within max_pause "
+				"(%" PRId64 " ms); CREATE INDEX ON %s (%s)",
+				s->plan->sequences[i].target_table,
+				s->plan->sequences[i].target_column,
+				s->migration->cutover.max_pause, s->plan->sequences[i].target_table,
+				s->plan->sequences[i].target_column);
+	}
+	return pg_exec(s->target, "SET statement_timeout = 0", ok ? e : &ignored) && ok;
 }
 
 static bool freeze_all(const struct switcher *s, struct pg *lock, struct err *e)
@@ -117,7 +132,7 @@ static bool locked_part(const struct switcher *s, struct pg *lock, int64_t since
 	lsn_t barrier;
 
 	if (!write_barrier(s, &barrier, e) || !s->drain(s->context, barrier, deadline, e) ||
-	    !advance_sequences(s, e) || !switch_actions(s, lock, e))
+	    !advance_sequences(s, deadline, e) || !switch_actions(s, lock, e))
 		return false;
 	if (clock_ms() > deadline)
 		return err_set(e, ERR_RETRY,

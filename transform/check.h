@@ -112,6 +112,12 @@ void check_union(struct check *c, const struct flow *flows);
 /* check_stream.c: can the change stream carry what the flow reads? */
 bool check_stream(struct check *c, struct flow *f, struct err *e);
 
+/* check_highest.c: what the cutover reads under its lock to set sequences. */
+bool check_highest(struct check *c, const struct plan *plan, struct err *e);
+
+/* check_input.c: how the stream's texts become values of old's types. */
+bool check_input(struct check *c, struct flow *f, struct err *e);
+
 /* check_copy.c: may the copy's SELECT run at the source, and with which casts? */
 bool check_copy(struct check *c, struct flow *f, bool builtin, struct err *e);
 

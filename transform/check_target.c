@@ -145,8 +145,39 @@ static void check_text_search(struct check *c, const struct flow *f)
 				   f->query->functions.names[i].name);
 }
 
+/* --- functions that take the date of today --- */
+
+static bool reads_timetz(const struct flow *f)
+{
+	enum { TIMETZ = 1266 };
+
+	for (unsigned i = 0; i < f->query->types.count; i++)
+		if (strcmp(f->query->types.names[i].name, "timetz") == 0)
+			return true;
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->query->reads[i] && f->from->columns[i].base_oid == TIMETZ)
+			return true;
+	return false;
+}
+
+/* Which of its functions is meant depends on types that only the server knows. */
+static void check_time_zone(struct check *c, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->query->functions.count; i++) {
+		const struct query_name *n = &f->query->functions.names[i];
+		if (strcmp(n->name, "timezone") != 0 || n->nargs != 2 || !reads_timetz(f))
+			continue;
+		check_warn(c, f->subject,
+			   "AT TIME ZONE of a time with time zone takes a named zone's offset of "
+			   "the day on which it runs, so that replaying may give another row; if "
+			   "the SELECT does that, write the offset, as in INTERVAL '-05:00'");
+		return;
+	}
+}
+
 bool check_target(struct check *c, struct flow *f, struct err *e)
 {
 	check_text_search(c, f);
+	check_time_zone(c, f);
 	return check_empty(c, f, e) && check_definitions(c, f, e) && check_large_objects(c, f, e);
 }

@@ -138,9 +138,9 @@ static void pass_flow(struct check *c, const struct flow *f)
 static bool check_flow(struct check *c, struct flow *f, struct err *e)
 {
 	static bool (*const steps[])(struct check *, struct flow *, struct err *) = {
-		parse_select, check_tables, resolve_select, judge_select,
-		check_key,    check_writes, check_stream,   plan_flow,
-		prepare_flow, judge_rights, check_explain,  check_target,
+		parse_select, check_tables,  resolve_select, judge_select, check_key,
+		check_writes, check_stream,  check_input,    plan_flow,    prepare_flow,
+		judge_rights, check_explain, check_target,
 	};
 	unsigned failures = c->findings->failures;
 
@@ -216,7 +216,7 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 		return false;
 	tables_build(plan, flows, c->m->nflows);
 	sequences_build(plan, flows, c->m->nflows);
-	if (!check_sequences(c, plan, e))
+	if (!check_sequences(c, plan, e) || !check_highest(c, plan, e))
 		return false;
 	*out = c->findings->failures ? NULL : plan;
 	return !*out || !c->deep || check_deep(c, flows, e);

@@ -35,12 +35,13 @@ struct flow {
 	unsigned nstays;         /* outputs of stay_select: found first, then: */
 	const unsigned *stays;
 	struct query_reads key_reads, row_reads, stay_reads;
-	const char *copy_why;   /* why the copy's SELECT runs where it does */
-	bool key_away;          /* the target's unique index comes back after the copy */
-	bool keeps;             /* reads a column that may arrive VALUE_UNCHANGED */
-	bool at_source;         /* the copy's SELECT may run at the source */
-	const bool *copy_casts; /* of each output: the copy casts it to the target's type */
-	bool copy_binary;       /* all that the copy carries has the same binary form everywhere */
+	const char *copy_why;    /* why the copy's SELECT runs where it does */
+	bool key_away;           /* the target's unique index comes back after the copy */
+	bool keeps;              /* reads a column that may arrive VALUE_UNCHANGED */
+	bool at_source;          /* the copy's SELECT may run at the source */
+	const bool *copy_casts;  /* of each output: the copy casts it to the target's type */
+	const char *const *ways; /* of each column of from: the casts a text of it goes by */
+	bool copy_binary;        /* all that the copy carries has the same binary form everywhere */
 	struct flow_plan *plan;
 	struct table_plan *table;
 };

@@ -74,17 +74,6 @@ static void put_unnest(struct buf *b, const struct binding *bound)
 }
 
 /*
- * A cast reads a text as the type's own input does, but for one type: that of text to
- * regclass takes "-" and numbers for names. Of bpchar there is none, and so the input is used.
- */
-static const char *cast_by_way_of(uint32_t type_oid)
-{
-	enum { REGCLASS_OID = 2205 };
-
-	return type_oid == REGCLASS_OID ? "::bpchar" : "";
-}
-
-/*
  * SELECT u.c0 AS "id", u.c1::numeric AS "amount": without the modifier, which the source
  * may have changed since. The bare type cuts and rounds nothing.
  */
@@ -98,7 +87,7 @@ static void put_row(struct buf *b, const struct binding *bound)
 			continue;
 		buf_printf(b, "%s %s.c%u", i ? "," : "", bound->alias, i);
 		if (p->wire == WIRE_TEXT)
-			buf_printf(b, "%s::%s", cast_by_way_of(c->type_oid), c->bare_type);
+			buf_printf(b, "%s::%s", bound->flow->ways[p->column], c->bare_type);
 		buf_puts(b, " AS ");
 		buf_ident(b, c->name);
 	}

@@ -43,24 +43,37 @@ VOLATILE = {"fsync": "off", "full_page_writes": "off", "wal_sender_timeout": "10
 
 
 @functools.lru_cache(maxsize=None)
-def bindir():
-    """Where initdb, postgres, psql and pgbench are: the newest server installed."""
+def bindir(name="source"):
+    """Where initdb, postgres and pg_basebackup of the server of that name are.
+
+    $PGCROSSFADE_TEST_BINDIR says it: one folder, or two with a colon between, where the second
+    is the target's. Else it is the newest server installed.
+    """
+    chosen = os.environ.get("PGCROSSFADE_TEST_BINDIR")
+    if chosen:
+        path = chosen.split(":")[-1 if name == "target" else 0]
+    else:
+        path = installed()
+    if not os.path.exists(os.path.join(path, "postgres")):
+        raise Failed(f"{path or '(nowhere)'}: no PostgreSQL server there; run script/setup, or set"
+                     " PGCROSSFADE_TEST_BINDIR")
+    return path
+
+
+def installed():
     found = glob.glob("/usr/lib/postgresql/*/bin/postgres")
     if found:
         newest = max(found, key=lambda path: int(path.split("/")[4]))
         return os.path.dirname(newest)
     configured = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True)
-    path = configured.stdout.strip()
-    if not os.path.exists(os.path.join(path, "postgres")):
-        raise Failed("no PostgreSQL server found: run script/setup")
-    return path
+    return configured.stdout.strip()
 
 
 @functools.lru_cache(maxsize=None)
-def knows_setting(name):
-    described = subprocess.run([os.path.join(bindir(), "postgres"), "--describe-config"],
+def knows_setting(setting, name="source"):
+    described = subprocess.run([os.path.join(bindir(name), "postgres"), "--describe-config"],
                                capture_output=True, text=True)
-    return any(line.split("\t")[0] == name for line in described.stdout.splitlines())
+    return any(line.split("\t")[0] == setting for line in described.stdout.splitlines())
 
 
 @contextlib.contextmanager
@@ -80,26 +93,27 @@ def scratch():
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def initdb(data):
-    return (f"{os.path.join(bindir(), 'initdb')} -D {data} -U postgres -A trust -E UTF8"
+def initdb(name, data):
+    """Shell: a new data directory."""
+    return (f"{os.path.join(bindir(name), 'initdb')} -D {data} -U postgres -A trust -E UTF8"
             " --locale=C --no-sync --no-instructions")
 
 
 def new_data(name, data):
-    """Shell: a new data directory.
+    """The same, and once only.
 
     Within a test run ($PGCROSSFADE_SCRATCH) initdb is run once for each server name and its
     result copied: names keep system identifiers of their own.
     """
     parent = os.environ.get("PGCROSSFADE_SCRATCH")
     if not parent:
-        return initdb(data)
+        return initdb(name, data)
     made = os.path.join(parent, "initdb")
     os.makedirs(made, exist_ok=True)
     os.chmod(made, 0o777)
     made = os.path.join(made, name)
-    return (f"(flock 9 && {{ test -d {made} || {{ {initdb(made + '.new')} && mv {made}.new {made}; }}; }}"
-            f" && cp -a {made} {data}) 9>{made}.lock")
+    make = f"{{ {initdb(name, made + '.new')} && mv {made}.new {made}; }}"
+    return f"(flock 9 && {{ test -d {made} || {make}; }} && cp -a {made} {data}) 9>{made}.lock"
 
 
 class Database:
@@ -204,7 +218,7 @@ class Server:
         if self.initdb.returncode != 0:
             raise Failed(f"initdb for {self.name}: {said}")
         settings = {"unix_socket_directories": f"'{self.directory}'", **self.settings}
-        if knows_setting("output_plugin_libraries"):
+        if knows_setting("output_plugin_libraries", self.name):
             settings.setdefault("output_plugin_libraries", "'pgoutput, wal2json'")
         with open(os.path.join(self.data, "postgresql.conf"), "a") as conf:
             for name, value in settings.items():
@@ -227,7 +241,7 @@ class Server:
         return self.databases[name]
 
     def start(self):
-        command = [os.path.join(bindir(), "postgres"), "-D", self.data]
+        command = [os.path.join(bindir(self.name), "postgres"), "-D", self.data]
         if self.small_disk:
             command[:0] = [*SMALL_DISK, str(self.small_disk), self.small]
         with open(self.log, "ab") as log:

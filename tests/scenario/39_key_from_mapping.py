@@ -115,7 +115,7 @@ def one_by_one(s, migration):
     if found != [(7000, "b", 8000, "kept")]:
         raise Failed(f"the moved client: {found}")
     s.source.run("UPDATE public.purchase SET id = 20000 WHERE id = 20001;"
-                 "UPDATE public.client SET id = 7001 WHERE id = 7000")  # not in the mapping
+                 "UPDATE public.client SET id = 9501 WHERE id = 7000")  # not in the mapping
     drain(migration)
     must_equal(migration)
     must_lead_back(s)
