@@ -331,6 +331,17 @@ bool ledger_reject_after(struct pg *target, const struct plan *plan, int64_t id,
 	return ok || err_wrap(e, "read rejects");
 }
 
+bool ledger_reject_last(struct pg *target, int64_t *id, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(target, "SELECT coalesce(max(id), 0) FROM pgcrossfade.reject", 0,
+			       NULL, &r, e);
+
+	*id = ok ? pg_int(r, 0, 0) : 0;
+	pg_result_free(r);
+	return ok || err_wrap(e, "read rejects");
+}
+
 bool ledger_reject_total(struct pg *target, const char *migration, unsigned *count, struct err *e)
 {
 	struct pg_result *r = NULL;

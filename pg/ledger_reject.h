@@ -71,6 +71,9 @@ bool ledger_reject_after(struct pg *target, const struct plan *plan, int64_t id,
 			 const char *flow_target, struct arena *a, struct reject **out,
 			 struct err *e);
 
+/* The highest id; 0: there are none. */
+bool ledger_reject_last(struct pg *target, int64_t *id, struct err *e);
+
 /* The table and flow of that number; false: the plan has none. */
 bool reject_flow(const struct plan *plan, unsigned no, const struct table_plan **table,
 		 const struct flow_plan **flow);

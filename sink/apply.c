@@ -245,7 +245,7 @@ static bool begin_exact(struct applier *a, struct err *e)
 
 static struct exact exact_of(struct applier *a)
 {
-	return (struct exact){ a->pg, a->plan, &a->bindings, &a->params, a->rejects };
+	return (struct exact){ a->pg, a->plan, &a->bindings, &a->params, a->rejects, NULL };
 }
 
 static bool apply_exact(struct applier *a, const struct transaction *list, struct err *e)
@@ -264,6 +264,23 @@ static bool apply_exact(struct applier *a, const struct transaction *list, struc
 	return true;
 }
 
+/*
+ * Where rows may be put aside there are many such batches, so one commit does for all of one.
+ * What stops the run all the same is met again, and committed up to, by apply_exact().
+ */
+static bool apply_together(struct applier *a, const struct transaction *list, struct err *e)
+{
+	struct exact x = exact_of(a);
+	struct progress_step s = step_to(a, list);
+
+	return begin_exact(a, e) && exact_apply_all(&x, list, e) && end_exact(a, list, &s, e);
+}
+
+static bool may_go_together(const struct applier *a, const struct transaction *list)
+{
+	return rejects_possible(a->rejects) && !a->open && list->next && list_ends(list);
+}
+
 /* --- both --- */
 
 static void undo(struct applier *a)
@@ -279,6 +296,22 @@ static bool again_from_start(struct applier *a, const struct transaction *t, str
 	return err_set(e, ERR_RETRY,
 		       "a transaction in parts met a refused row; it is streamed "
 		       "again and applied in exact order");
+}
+
+static bool in_order(struct applier *a, const struct transaction *list, struct err *e)
+{
+	if (may_go_together(a, list)) {
+		if (apply_together(a, list, e))
+			return true;
+		undo(a);
+		if (e->kind == ERR_RETRY || !rejects_load(a->rejects, a->pg, e))
+			return false;
+		err_clear(e);
+	}
+	if (apply_exact(a, list, e))
+		return true;
+	undo(a);
+	return false;
 }
 
 static bool one_try(struct applier *a, const struct transaction *list, struct err *e)
@@ -304,10 +337,7 @@ static bool one_try(struct applier *a, const struct transaction *list, struct er
 		err_clear(e);
 		break;
 	}
-	if (apply_exact(a, list, e))
-		return true;
-	undo(a);
-	return false;
+	return in_order(a, list, e);
 }
 
 /* What an earlier try committed in exact order is not applied twice. */

@@ -152,6 +152,14 @@ bool rejects_load(struct rejects *r, struct pg *target, struct err *e)
 	return ok;
 }
 
+bool rejects_again(struct rejects *r, struct pg *target, struct err *e)
+{
+	bool ok = rejects_load(r, target, e);
+
+	r->dirty = true;
+	return ok;
+}
+
 bool rejects_dirty(const struct rejects *r)
 {
 	return r->dirty;

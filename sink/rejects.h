@@ -21,6 +21,9 @@ void rejects_destroy(struct rejects *r); /* NULL is fine */
 /* What the ledger has, in place of what was here. */
 bool rejects_load(struct rejects *r, struct pg *target, struct err *e);
 
+/* The same inside a transaction: after its end it must be done anew, or settled. */
+bool rejects_again(struct rejects *r, struct pg *target, struct err *e);
+
 /* Followed by a rollback it must be loaded again; a commit settles it. */
 bool rejects_dirty(const struct rejects *r);
 void rejects_settled(struct rejects *r);

@@ -7,6 +7,7 @@
 struct part {
 	struct reject *old; /* the row's, until now; NULL: none */
 	bool refused;
+	bool keep;      /* refused: the older version stays in any case */
 	struct err why; /* refused: as the server said it */
 };
 
@@ -107,9 +108,11 @@ static bool send_flows(struct attempt *a, const struct flow_view *views, int *fa
 	steps_add(&a->steps, a->x->plan->max_rank, a->table, a->change, views);
 	if (!pipe_begin(&pipe, a->x->pg, e))
 		return false;
-	bool sent = steps_send(&a->steps, 0, a->steps.count, &pipe, a->x->params, e) &&
+	bool sent = blame_send(a->x->blame, &a->steps, 0, a->steps.count, &pipe, a->x->params, e) &&
 		    send_check(a, &pipe, e);
 	bool ok = pipe_finish(&pipe, failed, NULL, sent ? e : &late) && sent;
+	if (*failed != PIPE_NONE)
+		*failed /= (int)blame_stride(a->x->blame);
 	if (!sent || a->steps.count == 0)
 		*failed = PIPE_NONE;
 	else if (*failed >= (int)a->steps.count)
@@ -133,6 +136,11 @@ static bool no_room(struct attempt *a, const struct step *s, struct err *e)
 			rejects_count(a->x->rejects));
 }
 
+static bool room_for_one(const struct attempt *a, unsigned flow)
+{
+	return a->parts[flow].old || rejects_room(a->x->rejects, new_rejects(a) + 1);
+}
+
 /* Leaves out one more flow. A retry changes nothing for the worse. A lookup is never left
  * out: the rows of other flows are found through it, and would be missing unnoticed. */
 static bool refuse(struct attempt *a, unsigned failed, struct err *e)
@@ -143,7 +151,7 @@ static bool refuse(struct attempt *a, unsigned failed, struct err *e)
 	if (s->flow->lookup ||
 	    (a->change ? !single_may_refuse(s->op, a->views[i].kind, e) : e->kind != ERR_DATA))
 		return step_explain(s, a->lsn, e);
-	if (a->change && !a->parts[i].old && !rejects_room(a->x->rejects, new_rejects(a) + 1))
+	if (a->change && !room_for_one(a, i))
 		return no_room(a, s, e);
 	a->parts[i].refused = a->views[i].skip = true;
 	a->parts[i].why = *e;
@@ -151,10 +159,46 @@ static bool refuse(struct attempt *a, unsigned failed, struct err *e)
 	return pg_exec(a->x->pg, "ROLLBACK TO SAVEPOINT single", e);
 }
 
+static bool foresee(struct attempt *a, const struct refusal *r, struct err *e)
+{
+	unsigned i = flow_index(a, r->flow);
+	const struct step s = { a->table, r->flow, a->change, r->op, a->views[i].row };
+	struct err why = ERR_INIT;
+
+	err_set(&why, ERR_DATA, "%s", r->text);
+	memcpy(why.sqlstate, r->sqlstate, sizeof why.sqlstate);
+	if (!room_for_one(a, i)) {
+		*e = why;
+		return no_room(a, &s, e);
+	}
+	a->parts[i] = (struct part){ a->parts[i].old, true, r->keep, why };
+	a->views[i].skip = true;
+	return true;
+}
+
+/* The flows that are known to refuse the change are left out at once. */
+static bool foresee_all(struct attempt *a, const struct single *s, struct err *e)
+{
+	for (unsigned i = 0; i < a->table->nflows; i++) {
+		const struct flow_plan *flow = &a->table->flows[i];
+		const struct refusal *r = blame_refusal(a->x->blame, s->change, flow);
+		if (!r && s->known && s->known->flow == flow)
+			r = s->known;
+		if (r && !a->views[i].skip && !foresee(a, r, e))
+			return false;
+	}
+	return true;
+}
+
 static bool try_flows(struct attempt *a, struct err *e)
 {
 	int failed = PIPE_NONE;
+	bool any = false;
 
+	for (unsigned i = 0; i < a->table->nflows; i++)
+		any |= !a->views[i].skip;
+	if (!any)
+		return true;
 	if (!pg_exec(a->x->pg, "SAVEPOINT single", e))
 		return false;
 	while (!send_flows(a, a->views, &failed, e))
@@ -184,7 +228,7 @@ static bool let_go(struct attempt *a, unsigned flow, bool *held, struct err *e)
 	int failed;
 
 	*held = v->kind == CHANGE_UPDATE;
-	if (!*held || holds(&a->table->flows[flow], &v->row))
+	if (!*held || a->parts[flow].keep || holds(&a->table->flows[flow], &v->row))
 		return true;
 	for (unsigned i = 0; i < a->table->nflows; i++)
 		views[i].skip = i != flow;
@@ -216,17 +260,26 @@ static bool drop_reject(struct attempt *a, const struct flow_plan *flow, const s
 	return ledger_reject_remove(a->x->pg, old->id, e);
 }
 
-static void log_reject(const struct attempt *a, const struct flow_plan *flow,
+static void log_reject(const struct table_plan *table, const struct flow_plan *flow,
 		       const struct reject *r)
 {
 	struct arena scratch = ARENA_INIT;
 	char lsn[LSN_TEXT];
 
 	log_event(LOG_WARN, "reject", "table=%s target=%s key=%s sqlstate=%s lsn=%s sequence=%lld",
-		  a->table->label, flow->target_name,
-		  log_quote(&scratch, row_key_text(a->table, r->row, &scratch)), r->sqlstate,
+		  table->label, flow->target_name,
+		  log_quote(&scratch, row_key_text(table, r->row, &scratch)), r->sqlstate,
 		  lsn_format(r->lsn, lsn), (long long)r->sequence);
 	arena_finish(&scratch);
+}
+
+void single_log(const struct plan *plan, const struct reject *r)
+{
+	const struct table_plan *table;
+	const struct flow_plan *flow;
+
+	if (reject_flow(plan, r->flow, &table, &flow))
+		log_reject(table, flow, r);
 }
 
 static bool put_aside(struct attempt *a, unsigned i, struct err *e)
@@ -246,7 +299,8 @@ static bool put_aside(struct attempt *a, unsigned i, struct err *e)
 		return false;
 	if (held)
 		r.held = v->row.before ? v->row.before : v->row.after;
-	log_reject(a, flow, &r);
+	if (!a->x->blame)
+		log_reject(a->table, flow, &r);
 	rejects_add(a->x->rejects, a->table, identity_hash(flow, r.row));
 	return ledger_reject_add(a->x->pg, a->x->plan->migration, a->table, flow, &r, e);
 }
@@ -270,7 +324,8 @@ bool single_apply(struct single *s, struct err *e)
 	begin(&a, s->x, s->table);
 	a.change = s->change;
 	a.lsn = s->lsn;
-	bool ok = find_rejects(&a, s, e) && try_flows(&a, e) && write_rejects(&a, e);
+	bool ok = find_rejects(&a, s, e) && foresee_all(&a, s, e) && try_flows(&a, e) &&
+		  write_rejects(&a, e);
 	finish(&a);
 	return ok;
 }

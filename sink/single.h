@@ -20,14 +20,16 @@
 #define PGCROSSFADE_SINK_SINGLE_H
 
 #include "pg/ledger_reject.h"
+#include "sink/blame.h"
 #include "sink/exact.h"
 
 struct single {
 	struct exact *x;
 	const struct table_plan *table;
 	const struct change *change;
-	struct op_row row; /* plan order */
-	lsn_t lsn;         /* the transaction's */
+	struct op_row row;           /* plan order */
+	lsn_t lsn;                   /* the transaction's */
+	const struct refusal *known; /* one that is not tried again; NULL: none */
 };
 
 /* Inside the caller's open transaction, outside a pipe. */
@@ -35,6 +37,9 @@ bool single_apply(struct single *s, struct err *e);
 
 /* Is e a refusal that putting the row aside answers? */
 bool single_may_refuse(enum op op, enum change_kind kind, const struct err *e);
+
+/* One event of the log; single_apply() writes it but in rounds of blame, which may not last. */
+void single_log(const struct plan *plan, const struct reject *r);
 
 /* Tries a reject again. *in: it is at the target and no reject any more. */
 bool single_retry(struct exact *x, const struct reject *r, bool *in, struct err *e);
