@@ -88,13 +88,22 @@ static enum reached judge(struct waiting *w, const struct status *s, struct err 
 	return *e->text ? NEVER : NOT_YET;
 }
 
+/* A ledger that the run has yet to make, or to bring up to date, is no bad outcome. */
 static bool look(struct waiting *w, enum reached *out, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
 	struct status *s;
+	bool older;
+
+	*out = NOT_YET;
+	if (!ledger_older(w->session.target, &older, e))
+		return false;
+	if (older)
+		return true;
 	bool ok = status_load(w->session.target, w->session.migration->name, &scratch, &s, e);
 
-	*out = ok && s ? judge(w, s, e) : NOT_YET;
+	if (ok && s)
+		*out = judge(w, s, e);
 	arena_finish(&scratch);
 	return ok;
 }

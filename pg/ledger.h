@@ -34,7 +34,8 @@
 /* Creates what is missing, and brings up to date what is older. */
 bool ledger_create(struct pg *target, struct err *e);
 bool ledger_exists(struct pg *target, bool *exists, struct err *e);
-/* Does nothing where there is no ledger. */
+/* Where there is no ledger: *older is false, and nothing is done. */
+bool ledger_older(struct pg *target, bool *older, struct err *e);
 bool ledger_upgrade(struct pg *target, struct err *e);
 /* Of a ledger that is there: is it of the version that is read here? */
 bool ledger_check_version(struct pg *target, struct err *e);

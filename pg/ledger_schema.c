@@ -66,6 +66,7 @@ static const struct {
 	     " ADD COLUMN IF NOT EXISTS confirmed pg_lsn, ADD COLUMN IF NOT EXISTS error text,"
 	     " ADD COLUMN IF NOT EXISTS error_since timestamptz,"
 	     " ADD COLUMN IF NOT EXISTS tries int, ADD COLUMN IF NOT EXISTS next_try timestamptz;"
+	     "UPDATE pgcrossfade.service SET confirmed = applied WHERE confirmed IS NULL;"
 	     "UPDATE pgcrossfade.reject SET error = split_part(error, '; Failing row contains', 1)"
 	     " WHERE strpos(error, '; Failing row contains') > 0" },
 };
@@ -146,16 +147,25 @@ bool ledger_create(struct pg *target, struct err *e)
 	return ok || err_wrap(e, "create ledger at the target");
 }
 
-bool ledger_upgrade(struct pg *target, struct err *e)
+bool ledger_older(struct pg *target, bool *older, struct err *e)
 {
 	bool exists;
 	int version;
 
+	*older = false;
 	if (!ledger_exists(target, &exists, e))
 		return false;
 	if (!exists)
 		return true;
 	if (!load_version(target, &version, e) || !not_newer(version, e))
 		return false;
-	return version == LEDGER_VERSION || ledger_create(target, e);
+	*older = version < LEDGER_VERSION;
+	return true;
+}
+
+bool ledger_upgrade(struct pg *target, struct err *e)
+{
+	bool older;
+
+	return ledger_older(target, &older, e) && (!older || ledger_create(target, e));
 }

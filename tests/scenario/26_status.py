@@ -1,6 +1,11 @@
-"""status tells the truth from any host, in words and as JSON, also with no run alive."""
+"""status tells the truth from any host, in words and as JSON, also with no run alive.
+
+A ledger of another version is not taken for one of ours: run brings an older one up to date.
+"""
+from harness.compare import must_equal
 from harness.drain import drain
 from harness.flow import Flow
+from harness.migration import EXIT_UNREACHABLE, EXIT_USAGE
 from harness.processes import Failed
 
 OLD = """
@@ -30,6 +35,63 @@ def must_be(status, **wanted):
         raise Failed(f"status has {wrong}, wanted {wanted}")
 
 
+SHAPE = """
+SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
+ WHERE table_schema = 'pgcrossfade' ORDER BY 1, 2
+"""
+
+# what version 2 brought
+VERSION_1 = """
+ALTER TABLE pgcrossfade.service DROP error, DROP error_since, DROP tries, DROP next_try;
+UPDATE pgcrossfade.ledger SET version = 1;
+"""
+
+# what some ledgers lack that say they are version 1
+EARLY = """
+ALTER TABLE pgcrossfade.service DROP confirmed, DROP started_at;
+ALTER TABLE pgcrossfade.migration DROP definitions;
+DROP TABLE pgcrossfade.reject, pgcrossfade.partition;
+"""
+
+COMMANDS = [["status"], ["check"], ["plan"], ["cutover"], ["retry"], ["abort"], ["complete"]]
+WAIT = ["wait", "--for", "switched", "--timeout", "0.1"]
+
+
+def refused(s, migration, commands, words):
+    """Says why, and leaves the ledger as it is."""
+    before = s.target.rows(SHAPE)
+    for command in commands:
+        said = migration.command(*command, expect=EXIT_USAGE).err
+        if not all(word in said for word in words):
+            raise Failed(f"{command} says {said}")
+    if s.target.rows(SHAPE) != before:
+        raise Failed("the ledger was changed")
+
+
+def versions(s, migration):
+    """The run is down. A newer ledger is left alone; an older one is brought up to date by run."""
+    shape = s.target.rows(SHAPE)
+    s.target.run("UPDATE pgcrossfade.ledger SET version = version + 1")
+    refused(s, migration, [*COMMANDS, WAIT, ["run"]], ["has version 3", "up to version 2", "made it, or a later"])
+    for change in (VERSION_1, VERSION_1 + EARLY):
+        s.target.run(change)
+        refused(s, migration, [["status"], ["abort"]], ["has version 1", "start run"])
+        migration.command(*WAIT, expect=EXIT_UNREACHABLE)  # for a run that brings it up to date
+        migration.start()
+        migration.wait_for("lag-zero")
+        if s.target.rows(SHAPE) != shape:
+            raise Failed(f"after {change} the ledger is {s.target.rows(SHAPE)}, not {shape}")
+        must_be(migration.status(), phase="stream", running=True, changes_applied=12)
+        must_equal(migration)
+        migration.terminate()
+    s.target.run(VERSION_1 + "ALTER TABLE pgcrossfade.migration DROP source_timeline")
+    migration.start()
+    migration.ended(EXIT_USAGE)
+    if "was made by an early pgcrossfade" not in migration.log_text():
+        raise Failed("run does not know an early ledger")
+    s.target.run("ALTER TABLE pgcrossfade.migration ADD source_timeline int NOT NULL DEFAULT 1")
+
+
 def scenario(s):
     s.source.run(OLD)
     s.target.run(NEW)
@@ -57,6 +119,7 @@ def scenario(s):
 
     migration.terminate()
     must_be(migration.status(), phase="stream", running=False, changes_applied=12)
+    versions(s, migration)
     migration.start()
     migration.wait_for("lag-zero")
     migration.command("cutover")
