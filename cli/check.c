@@ -76,11 +76,10 @@ static void refused(struct report *r)
 }
 
 /* The plan that next needs is compiled; all else there is to check is for check alone. */
-static void look(struct session *s, const struct check_options *options, check_next *next,
-		 struct report *r)
+static void look(struct session *s, int64_t data_ms, check_next *next, struct report *r)
 {
 	bool ok = next ? session_compile(s, &r->findings, &r->e)
-		       : session_check(s, options, &r->findings, &r->e);
+		       : session_check(s, data_ms, &r->findings, &r->e);
 
 	if (!ok && r->findings.failures)
 		err_clear(&r->e); /* it says only that there are failures */
@@ -93,12 +92,11 @@ int check_then(const struct migration *m, const struct arguments *a, check_next 
 			    .findings = FINDINGS_INIT(r.findings),
 			    .arena = &arena,
 			    .e = ERR_INIT };
-	struct check_options options = { a->no_data ? 0 : a->data_ms };
 	struct session s;
 	int code;
 
 	if (session_open(m, &s, &r.e))
-		look(&s, &options, next, &r);
+		look(&s, a->no_data ? 0 : a->data_ms, next, &r);
 	else if (r.e.kind == ERR_CONFIG)
 		refused(&r);
 	if (next && !r.findings.failures && r.e.kind == ERR_NONE)

@@ -41,7 +41,7 @@ static void put_flow(struct json *j, const struct plan *p, const struct flow_pla
 static void put_table(struct json *j, const struct outlook *o, unsigned i, struct arena *a)
 {
 	const struct table_plan *t = &o->session->plan->tables[i];
-	const struct table_cut *cut = &o->cuts[i];
+	const struct table_cut *cut = &o->copy.cuts[i];
 
 	json_object(j, NULL);
 	json_text(j, "table", t->label);
@@ -94,13 +94,13 @@ static void put_sequences(struct json *j, const struct outlook *o)
 static void put_estimate(struct json *j, const struct outlook *o)
 {
 	json_object(j, "estimate");
-	json_count(j, "bytes", (int64_t)o->bytes);
-	json_count(j, "chunks", o->chunks);
-	json_text(j, "sampled_table", o->sampled->label);
-	json_count(j, "sampled_bytes", (int64_t)o->sampled_bytes);
-	json_number(j, "sampled_seconds", o->sampled_seconds);
-	json_count(j, "workers", o->workers);
-	json_known_number(j, "copy_seconds_at_least", o->copy_seconds);
+	json_count(j, "bytes", (int64_t)o->copy.bytes);
+	json_count(j, "chunks", o->copy.chunks);
+	json_text(j, "sampled_table", o->copy.sampled->label);
+	json_count(j, "sampled_bytes", (int64_t)o->copy.sampled_bytes);
+	json_number(j, "sampled_seconds", o->copy.sampled_seconds);
+	json_count(j, "workers", o->copy.workers);
+	json_known_number(j, "copy_seconds_at_least", o->copy.seconds);
 	json_number(j, "wal_bytes_per_second", o->wal_rate);
 	json_object_end(j);
 }

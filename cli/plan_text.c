@@ -48,7 +48,8 @@ static void print_head(const struct outlook *o, struct arena *a)
 
 	printf("Plan of migration %s: %u table%s, %s, %u chunk%s\n", m->name,
 	       o->session->plan->ntables, o->session->plan->ntables == 1 ? "" : "s",
-	       figure_bytes(a, (double)o->bytes), o->chunks, o->chunks == 1 ? "" : "s");
+	       figure_bytes(a, (double)o->copy.bytes), o->copy.chunks,
+	       o->copy.chunks == 1 ? "" : "s");
 	puts("Nothing was created or changed.");
 	if (o->known_phase)
 		printf(
@@ -116,7 +117,7 @@ static void print_tables(const struct outlook *o, struct arena *a)
 {
 	puts("\n== tables, as they would be cut now");
 	for (unsigned i = 0; i < o->session->plan->ntables; i++)
-		print_table(&o->session->plan->tables[i], &o->cuts[i], a);
+		print_table(&o->session->plan->tables[i], &o->copy.cuts[i], a);
 }
 
 static const char *where_words(const struct plan *p, const struct flow_plan *f)
@@ -163,17 +164,18 @@ static void print_estimate(const struct outlook *o, struct arena *a)
 {
 	puts("\n== time and space");
 	printf("  ");
-	if (o->copy_seconds >= 0)
-		put_prose(arena_printf(
-			      a,
-			      "Copy: at least %s for %s. Assumed: %u worker%s, each at the "
-			      "speed of one chunk of %s read just now (%s in %s); writing at "
-			      "the target, and building indexes, are not in it.",
-			      figure_seconds(a, o->copy_seconds), figure_bytes(a, (double)o->bytes),
-			      o->workers, o->workers == 1 ? "" : "s", o->sampled->label,
-			      figure_bytes(a, (double)o->sampled_bytes),
-			      figure_seconds(a, o->sampled_seconds)),
-			  2, 2);
+	if (o->copy.seconds >= 0)
+		put_prose(
+		    arena_printf(a,
+				 "Copy: at least %s for %s. Assumed: %u worker%s, each at the "
+				 "speed of one chunk of %s read just now (%s in %s); writing at "
+				 "the target, and building indexes, are not in it.",
+				 figure_seconds(a, o->copy.seconds),
+				 figure_bytes(a, (double)o->copy.bytes), o->copy.workers,
+				 o->copy.workers == 1 ? "" : "s", o->copy.sampled->label,
+				 figure_bytes(a, (double)o->copy.sampled_bytes),
+				 figure_seconds(a, o->copy.sampled_seconds)),
+		    2, 2);
 	else
 		puts("Copy: the tables are empty.");
 	printf("  ");
@@ -182,7 +184,7 @@ static void print_estimate(const struct outlook *o, struct arena *a)
 		      "WAL: the source writes %s a second (measured for a second just now) "
 		      "and keeps all of it from the slot on: %s during that copy.",
 		      figure_bytes(a, o->wal_rate),
-		      figure_bytes(a, o->wal_rate * (o->copy_seconds > 0 ? o->copy_seconds : 0))),
+		      figure_bytes(a, o->wal_rate * (o->copy.seconds > 0 ? o->copy.seconds : 0))),
 		  2, 2);
 }
 

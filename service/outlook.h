@@ -12,8 +12,8 @@
 #define PGCROSSFADE_SERVICE_OUTLOOK_H
 
 #include "pg/sequence.h"
+#include "service/estimate.h"
 #include "service/session.h"
-#include "snapshot/chunks.h"
 #include "snapshot/definitions.h"
 
 struct outlook_step {
@@ -29,21 +29,13 @@ struct outlook {
 	const struct session *session;
 	const char *known_phase; /* the ledger has the migration already; NULL: it begins */
 
-	struct table_cut *cuts; /* one a table of the plan */
-	uint64_t bytes;         /* of all tables */
-	unsigned chunks;
+	struct estimate copy;
 
 	unsigned ndefinitions;
 	struct definition *definitions;
 	struct sequence_step *sequences; /* one a sequence of the plan */
 
-	/* One chunk of the largest table, read and transformed now at the source. */
-	const struct table_plan *sampled;
-	uint64_t sampled_bytes; /* of the table, by its share of the chunks */
-	double sampled_seconds;
-	unsigned workers;    /* that have a chunk to copy */
-	double copy_seconds; /* at that speed by all workers; negative: unknown */
-	double wal_rate;     /* bytes a second, over the last second */
+	double wal_rate; /* bytes a second, over the last second */
 
 	unsigned nsteps;
 	struct outlook_step *steps;

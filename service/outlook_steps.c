@@ -112,8 +112,8 @@ static void add_copy(struct session *s, struct outlook *o)
 {
 	struct outlook_step *step =
 	    add(o, "copy", "both",
-		arena_printf(&s->arena, "copy %u chunk%s with %" PRIu64 " workers", o->chunks,
-			     o->chunks == 1 ? "" : "s", s->migration->jobs));
+		arena_printf(&s->arena, "copy %u chunk%s with %" PRIu64 " workers", o->copy.chunks,
+			     o->copy.chunks == 1 ? "" : "s", s->migration->jobs));
 
 	step->lock = arena_printf(
 	    &s->arena,

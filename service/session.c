@@ -4,6 +4,7 @@
 #include "pg/heartbeat.h"
 #include "pg/progress.h"
 #include "pg/quote.h"
+#include "service/estimate.h"
 
 static const char *search_path_sql(struct arena *a, const struct name_list *names)
 {
@@ -109,10 +110,23 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 	return !findings->failures || refuse(s, findings, e);
 }
 
-bool session_check(struct session *s, const struct check_options *options,
-		   struct findings *findings, struct err *e)
+static bool estimate(void *context, const struct plan *plan, struct copy_time *out, struct err *e)
 {
-	return migration_check(s->migration, s->source, s->target, &s->arena, options, findings,
+	struct session *s = context;
+	const struct copy_source copied = { plan, s->migration, s->source, &s->arena };
+	struct estimate found;
+	bool ok = estimate_copy(&copied, &found, e);
+
+	if (ok)
+		*out = (struct copy_time){ found.bytes, found.seconds, found.workers };
+	return ok;
+}
+
+bool session_check(struct session *s, int64_t data_ms, struct findings *findings, struct err *e)
+{
+	const struct check_options options = { data_ms, estimate, s };
+
+	return migration_check(s->migration, s->source, s->target, &s->arena, &options, findings,
 			       e) ||
 	       err_wrap(e, "check");
 }

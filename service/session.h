@@ -42,9 +42,8 @@ void session_keep_target(struct session *s);
 /* Checks and compiles. False with e->kind ERR_CONFIG: findings has the failures. */
 bool session_compile(struct session *s, struct findings *findings, struct err *e);
 
-/* Checks only, and all there is to check. */
-bool session_check(struct session *s, const struct check_options *options,
-		   struct findings *findings, struct err *e);
+/* Checks only, and all there is to check; data_ms: see struct check_options. */
+bool session_check(struct session *s, int64_t data_ms, struct findings *findings, struct err *e);
 
 /* What is published: of the tables that are followed by inserts only, or of the others. */
 void session_publication(struct session *s, bool insert_only, struct publication *out);

@@ -82,7 +82,7 @@ bool check_explain(struct check *c, struct flow *f, struct err *e);
 bool check_target(struct check *c, struct flow *f, struct err *e);
 
 /* check_load.c: what holds up a slot, and the WAL that it will keep. */
-bool check_load(struct check *c, struct err *e);
+bool check_load(struct check *c, const struct plan *plan, struct err *e);
 
 /* check_data.c: the flows over the rows that are there, for so long all together. */
 bool check_data(struct check *c, const struct flow *flows, int64_t time_ms, struct err *e);

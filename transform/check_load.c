@@ -6,11 +6,10 @@
 
 #include "core/clock.h"
 #include "pg/conn.h"
-#include "pg/quote.h"
 
 #include <inttypes.h>
 
-enum { COPY_BYTES_A_SECOND = 20 << 20, LOOK_MS = 1000 };
+enum { LOOK_MS = 1000 };
 
 /* --- transactions that a new slot waits for --- */
 
@@ -72,27 +71,23 @@ static bool check_prepared(struct check *c, struct err *e)
 
 static const char wal_sql[] =
     "SELECT pg_current_wal_insert_lsn() - '0/0', (SELECT setting::bigint * 1048576"
-    " FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),"
-    " (SELECT sum(pg_table_size(p)) FROM (SELECT t::regclass AS p FROM unnest($1::text[]) t"
-    "  UNION SELECT relid FROM unnest($1::text[]) t, pg_partition_tree(t::regclass)"
-    "  WHERE isleaf) s)";
+    " FROM pg_settings WHERE name = 'max_slot_wal_keep_size')";
 
 struct look {
-	int64_t at_ms, wal, keep, bytes; /* keep below 0: no limit */
+	int64_t at_ms, wal, keep; /* keep below 0: no limit */
 	struct pg_result *running;
 };
 
-static bool look(struct check *c, const char *tables, struct look *out, struct err *e)
+static bool look(struct check *c, struct look *out, struct err *e)
 {
 	struct pg_result *r = NULL;
-	bool ok = pg_query_row(c->source.pg, wal_sql, 1, &tables, &r, e) &&
+	bool ok = pg_query_row(c->source.pg, wal_sql, 0, NULL, &r, e) &&
 		  pg_query(c->source.pg, running_sql, 0, NULL, &out->running, e);
 
 	out->at_ms = clock_ms();
 	if (ok) {
 		out->wal = pg_int(r, 0, 0);
 		out->keep = pg_int(r, 0, 1);
-		out->bytes = pg_int(r, 0, 2);
 	}
 	pg_result_free(r);
 	return ok;
@@ -103,20 +98,35 @@ static const char *megabytes(struct check *c, double bytes)
 	return arena_printf(c->arena, "%.0f MB", bytes / 1048576);
 }
 
-static void report_wal(struct check *c, const struct look *before, const struct look *now)
+static const char *tell(struct check *c, const struct copy_time *copy, double rate, double kept)
+{
+	bool same = strcmp(c->source.system, c->target.system) == 0;
+	const char *time = copy->seconds < 0
+			       ? "an unknown time"
+			       : arena_printf(c->arena,
+					      "%.1f s or more (a chunk was read just now, and %u "
+					      "worker%s copy)",
+					      copy->seconds, copy->workers,
+					      copy->workers == 1 ? "" : "s");
+
+	return arena_printf(
+	    c->arena,
+	    "a copy of %s takes %s, and meanwhile the slot keeps about %s of WAL (%.1f MB a second "
+	    "were written just now%s)",
+	    megabytes(c, (double)copy->bytes), time, megabytes(c, kept), rate / 1048576,
+	    same ? ", and the copy writes into the same WAL" : "");
+}
+
+static void report_wal(struct check *c, const struct copy_time *copy, const struct look *before,
+		       const struct look *now)
 {
 	double rate = (double)(now->wal - before->wal) * 1000 /
 		      (double)(now->at_ms - before->at_ms);
-	double seconds = (double)now->bytes / COPY_BYTES_A_SECOND;
-	bool same = strcmp(c->source.system, c->target.system) == 0;
 	/* in one cluster the copy itself writes what it copies into the same WAL */
-	double kept = rate * seconds + (same ? (double)now->bytes : 0);
-	const char *estimate = arena_printf(
-	    c->arena,
-	    "a copy of %s takes about %.0f s (if 20 MB a second are copied), and meanwhile the "
-	    "slot keeps about %s of WAL (%.1f MB a second were written just now%s)",
-	    megabytes(c, (double)now->bytes), seconds, megabytes(c, kept), rate / 1048576,
-	    same ? ", and the copy writes into the same WAL" : "");
+	bool same = strcmp(c->source.system, c->target.system) == 0;
+	double kept = (copy->seconds > 0 ? rate * copy->seconds : 0) +
+		      (same ? (double)copy->bytes : 0);
+	const char *estimate = tell(c, copy, rate, kept);
 
 	if (now->keep >= 0 && kept > (double)now->keep / 2)
 		check_warn(
@@ -128,32 +138,19 @@ static void report_wal(struct check *c, const struct look *before, const struct 
 		check_pass(c, c->source.subject, "%s", estimate);
 }
 
-static const char *source_array(struct check *c)
+bool check_load(struct check *c, const struct plan *plan, struct err *e)
 {
-	const char **names = arena_array(c->arena, c->m->nflows, sizeof *names);
-	struct buf all = BUF_INIT;
-
-	for (unsigned i = 0; i < c->m->nflows; i++) {
-		const struct table_name *from = &c->m->flows[i].from;
-		names[i] = arena_qualified(c->arena, from->schema, from->name);
-	}
-	buf_text_array(&all, names, c->m->nflows);
-	return sql_text(c->arena, &all);
-}
-
-bool check_load(struct check *c, struct err *e)
-{
-	const char *tables = source_array(c);
 	struct look before = { 0 }, now = { 0 };
-	bool ok = look(c, tables, &before, e);
+	struct copy_time copy = { 0 };
+	bool ok = look(c, &before, e);
 
 	if (ok) {
 		clock_sleep_ms(LOOK_MS);
-		ok = look(c, tables, &now, e);
+		ok = look(c, &now, e) && c->deep->estimate(c->deep->context, plan, &copy, e);
 	}
 	if (ok) {
 		report_running(c, before.running, now.running);
-		report_wal(c, &before, &now);
+		report_wal(c, &copy, &before, &now);
 	}
 	pg_result_free(before.running);
 	pg_result_free(now.running);

@@ -183,9 +183,10 @@ static struct plan *plan_create(const struct check *c)
 }
 
 /* What only `check` asks, of a migration that could begin. */
-static bool check_deep(struct check *c, const struct flow *flows, struct err *e)
+static bool check_deep(struct check *c, const struct plan *plan, const struct flow *flows,
+		       struct err *e)
 {
-	if (!c->started && (!check_decoder(c, e) || !check_load(c, e)))
+	if (!c->started && (!check_decoder(c, e) || !check_load(c, plan, e)))
 		return false;
 	return c->deep->data_ms == 0 || check_data(c, flows, c->deep->data_ms, e);
 }
@@ -219,7 +220,7 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 	if (!check_sequences(c, plan, e) || !check_highest(c, plan, e))
 		return false;
 	*out = c->findings->failures ? NULL : plan;
-	return !*out || !c->deep || check_deep(c, flows, e);
+	return !*out || !c->deep || check_deep(c, plan, flows, e);
 }
 
 static struct check make_check(const struct migration *m, struct pg *source, struct pg *target,

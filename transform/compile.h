@@ -22,9 +22,18 @@ bool migration_compile(const struct migration *m, struct pg *source, struct pg *
 		       struct arena *arena, struct plan **out, struct findings *findings,
 		       struct err *e);
 
+struct copy_time {
+	uint64_t bytes;
+	double seconds;
+	unsigned workers;
+};
+
 /* What `check` looks at beyond that, when the rest has passed: it takes time. */
 struct check_options {
 	int64_t data_ms; /* to try the flows on the data; 0: not at all */
+	/* how much is copied and how long that takes; seconds below 0: unknown */
+	bool (*estimate)(void *context, const struct plan *, struct copy_time *, struct err *);
+	void *context;
 };
 
 /*

@@ -219,7 +219,7 @@ class Server:
             raise Failed(f"initdb for {self.name}: {said}")
         settings = {"unix_socket_directories": f"'{self.directory}'", **self.settings}
         if knows_setting("output_plugin_libraries", self.name):
-            settings.setdefault("output_plugin_libraries", "'pgoutput, wal2json'")
+            settings.setdefault("output_plugin_libraries", "'pgoutput, test_decoding, wal2json'")
         with open(os.path.join(self.data, "postgresql.conf"), "a") as conf:
             for name, value in settings.items():
                 conf.write(f"{name} = {value}\n")

@@ -64,7 +64,7 @@ def make_slot_again(s, migration):
 
 def make_other_slot(s, migration):
     drop_slot(s, migration)
-    other = "wal2json" if migration.decoder == "pgoutput" else "pgoutput"
+    other = "test_decoding"
     s.source.rows("SELECT pg_create_logical_replication_slot(%s, %s)", [migration.slot, other])
 
 

@@ -182,6 +182,18 @@ def plugin_not_there(s):
     if knows_setting("output_plugin_libraries"):
         with setting(s.source, "output_plugin_libraries", "'pgoutput'"):
             must_fail(migration, "ALTER SYSTEM SET output_plugin_libraries = pgoutput, wal2json;")
+        obey(s, migration)
+
+
+def obey(s, migration):
+    """The line that check prints is what makes it pass."""
+    with setting(s.source, "output_plugin_libraries", "'pgoutput, \"Other-one\"'"):
+        said = migration.check(expect=EXIT_CHECK).text
+        line, = (line for line in said.splitlines() if "ALTER SYSTEM" in line)
+        for statement in line[line.index("ALTER SYSTEM"):].rstrip(";").split(";"):
+            s.source.rows(statement) if "SELECT" in statement else s.source.run(statement)
+        s.source.forget()
+        migration.check()
 
 
 def other_starts(s, migration):
