@@ -19,6 +19,9 @@ SELECT pid, coalesce(backend_type, '?') FROM pg_stat_activity
    AND datname = current_database() ORDER BY pid
 """
 
+BEATS = "SELECT FROM pgcrossfade.service WHERE beat_at > %s"
+AT_WORK = 0.8  # of the backends; the others may belong to a run that comes up
+
 # longer than the source waits for a sign of life
 SENDER_TIMEOUT, STALL = 1, 2.5
 
@@ -32,9 +35,17 @@ def terminate_one(s):
     return f"{database.name} {kind}"
 
 
+def until_beating(s, migration):
+    """run is up and at work. Where it was hit while coming up, it waits ever longer before a try."""
+    now = s.target.value("SELECT clock_timestamp()")
+    until(lambda: s.target.rows(BEATS, [now]), "a sign of life", alive=migration.must_run)
+
+
 def terminate(s, migration, writers, rounds):
     ended = {}
     for _ in range(rounds):
+        if s.rng.random() < AT_WORK:
+            until_beating(s, migration)
         time.sleep(s.rng.random() * 0.3)
         what = terminate_one(s)
         ended[what] = ended.get(what, 0) + 1
