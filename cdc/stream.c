@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct stream {
@@ -45,6 +46,20 @@ static int stream_socket(const struct source *source)
 	return PQsocket(((const struct stream *)source)->conn);
 }
 
+/* Logical decoding makes one message of a changed row, and PostgreSQL none over 1 GB. */
+static bool too_large(const struct err *e)
+{
+	return strncmp(e->sqlstate, "54", 2) == 0 ||
+	       (strcmp(e->sqlstate, "XX000") == 0 && strstr(e->text, "invalid memory alloc"));
+}
+
+static void explain_too_large(struct err *e)
+{
+	e->kind = ERR_CONFIG;
+	err_wrap(e, "the source cannot stream the change of a row that makes more than 1 GB of "
+		    "text; rows of that size can be copied: abort, and start again");
+}
+
 /* The COPY is over though nobody asked: an error follows, or the server shuts down. */
 static enum source_result ended(struct stream *s, struct err *e)
 {
@@ -54,6 +69,8 @@ static enum source_result ended(struct stream *s, struct err *e)
 		pg_fail(s->pg, res, e);
 	else
 		err_set(e, ERR_RETRY, "the server ended the stream");
+	if (too_large(e))
+		explain_too_large(e);
 	PQclear(res);
 	return SOURCE_FAILED;
 }

@@ -57,9 +57,11 @@ void back_off(struct run *r, const struct err *why)
 
 void backoff_was_up(struct run *r, int64_t ms)
 {
-	if (r->backoff.worked && r->backoff.tries && ms > backoff_ms(r->backoff.tries - 1))
-		r->backoff.tries = 0;
-	r->backoff.worked = false;
+	struct backoff *b = &r->backoff;
+
+	if (b->advanced || (b->worked && b->tries && ms > backoff_ms(b->tries - 1)))
+		b->tries = 0;
+	b->worked = b->advanced = false;
 }
 
 bool backoff_end(struct run *r, struct err *e)

@@ -79,6 +79,8 @@ bool control_beat(struct run *r, struct err *e)
 	if (!check_source(r, &state, e) || !stream_lag(r, &lag, e))
 		return false;
 	take_sample(r, &state);
+	r->backoff.advanced |= r->reached && state.position > r->reached;
+	r->reached = state.position > r->reached ? state.position : r->reached;
 	struct heartbeat h = { .host = r->host,
 			       .pid = getpid(),
 			       .activity = activity(r),

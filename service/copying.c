@@ -21,9 +21,15 @@ static bool load_chunks(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
 
-	return r->copying.tables ||
-	       chunks_load(s->plan, s->source, s->target, r->migration->chunk_bytes,
-			   &r->copying.arena, &r->copying.tables, e);
+	if (r->copying.tables)
+		return true;
+	if (!chunks_load(s->plan, s->source, s->target, r->migration->chunk_bytes,
+			 &r->copying.arena, &r->copying.tables, e))
+		return false;
+	unsigned left = chunks_left(s->plan, r->copying.tables);
+	r->backoff.advanced |= left < r->chunks;
+	r->chunks = left;
+	return true;
 }
 
 /* The name is this process's own: a killed run's temporary slot may still be going away. */

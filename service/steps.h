@@ -59,6 +59,7 @@ struct backoff {
 	int64_t since_ms; /* clock_ms() */
 	bool told;        /* the ledger has it */
 	bool worked;      /* a step went well since it came up */
+	bool advanced;    /* something became durable since then, or just before */
 };
 
 struct run {
@@ -68,8 +69,10 @@ struct run {
 	enum phase phase; /* run_advance() is its only writer */
 	int64_t began_ms; /* clock_ms() */
 	struct session session;
-	bool locked; /* this process is the migration's only run: session.target holds the lock */
-	bool was_up; /* it had taken the migration up once: it does not give up any more */
+	bool locked;   /* this process is the migration's only run: session.target holds the lock */
+	bool was_up;   /* it had taken the migration up once: it does not give up any more */
+	lsn_t reached; /* of the stream, at the last beat, also before a lost connection */
+	unsigned chunks; /* left to copy when they were last loaded */
 	bool registered; /* the ledger has had the migration since this process runs */
 	struct copying copying;
 	struct pipeline *pipeline;
@@ -106,7 +109,7 @@ bool stream_once(struct run *r, int timeout_ms, struct err *e);
  */
 void back_off(struct run *r, const struct err *why);
 
-/* It was up for that long. If it worked, and longer than it had waited, all begins anew. */
+/* It was up for so long. If it got on, or worked longer than it had waited, all begins anew. */
 void backoff_was_up(struct run *r, int64_t ms);
 
 /* A step went well: what the ledger has is over. */

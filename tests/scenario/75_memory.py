@@ -8,6 +8,7 @@ import time
 from harness.compare import differences
 from harness.drain import drain
 from harness.flow import Flow
+from harness.migration import EXIT_USAGE
 from harness.processes import Failed
 
 ROUNDS = (1, 10)  # of 200,000 rows in one transaction
@@ -44,6 +45,9 @@ FLOWS = [
 TEXT = f"INSERT INTO public.large VALUES (%s, 1, repeat('0123456789abcdef', {LARGE // 16}), NULL)"
 BYTEA = (f"INSERT INTO public.large VALUES"
          f" (%s, 1, NULL, decode(repeat('0123456789abcdef', {LARGE // 8}), 'hex'))")
+
+HALF = f"repeat('0123456789abcdef', {500 * MB // 16})"
+HEX = " || ".join([f"decode(repeat('0123456789abcdef', {125 * MB // 8}), 'hex')"] * 4)  # 500 MB
 
 SAME = "SELECT id, n, md5(body), md5(blob) FROM public.large ORDER BY id"
 SAME_NEW = "SELECT id, n, md5(content), md5(blob) FROM app.large ORDER BY id"
@@ -85,6 +89,35 @@ def large_rows(s, migration):
     drain(migration)
 
 
+def very_large_rows(s, migration):
+    """Half of what PostgreSQL puts into one message, and nearly all of it."""
+    s.source.run("ALTER SYSTEM SET wal_sender_timeout = '5min'")
+    s.source.run("SELECT pg_reload_conf()")
+    for id, column, value, megabytes in ((5, "body", HALF, 500), (6, "blob", HEX, 1000)):
+        s.source.run(f"INSERT INTO public.large (id, n, {column}) VALUES ({id}, 1, {value})")
+        drain(migration, 400)
+        large_rows_must_equal(s)
+        must_stay_under(migration, BUDGET + TIMES * megabytes * MB, f"{megabytes} MB in a row")
+    s.source.run("TRUNCATE public.large")
+    drain(migration)
+
+
+def too_large_row(s):
+    """run says so and ends; started again, the copy has the row."""
+    migration = s.migration(FLOWS[1:2], name="toolarge", build="release")
+    migration.start()
+    migration.wait_for("lag-zero")
+    s.source.run(f"INSERT INTO public.large (id, n, blob) VALUES (7, 1, {HEX} || {HEX[:HEX.index(' ||')]})")
+    migration.ended(EXIT_USAGE, 300)
+    if "cannot stream the change of a row" not in migration.log_text():
+        raise Failed("run does not say why it ended")
+    migration.command("abort")
+    migration.start()
+    migration.wait_for("lag-zero", 300)
+    large_rows_must_equal(s)
+    migration.command("abort")
+
+
 def large_transaction(s, migration):
     rows = 200000 * s.rounds
     migration.terminate()
@@ -115,6 +148,8 @@ def scenario(s):
     s.target.run(NEW)
     migration = s.migration(FLOWS, build="release")
     large_rows(s, migration)
+    if s.rounds > 1:
+        very_large_rows(s, migration)
     large_transaction(s, migration)
     backlog(s, migration)
     lines = differences(s.source, s.target, FLOWS[:2])
@@ -122,3 +157,6 @@ def scenario(s):
         raise Failed("\n".join(lines))
     if s.source.row(LOG.format("public.log")) != s.target.row(LOG.format("app.log")):
         raise Failed("the backlog differs")  # too long to be compared row by row
+    if s.rounds > 1:
+        migration.command("abort")
+        too_large_row(s)
