@@ -37,6 +37,11 @@ bool assembler_open(const struct assembler *a)
 	return a->open != NULL;
 }
 
+size_t assembler_bytes(const struct assembler *a)
+{
+	return a->open ? transaction_size(a->open) : 0;
+}
+
 static bool begin(struct assembler *a, const struct event *event, struct err *e)
 {
 	if (a->open)

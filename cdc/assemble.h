@@ -23,4 +23,7 @@ bool assembler_feed(struct assembler *a, struct bytes msg, struct transaction **
 /* True between BEGIN and COMMIT. */
 bool assembler_open(const struct assembler *a);
 
+/* Bytes of the transaction, or part of one, that is being put together. */
+size_t assembler_bytes(const struct assembler *a);
+
 #endif

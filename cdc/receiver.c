@@ -20,7 +20,7 @@ enum {
 	STATUS_MS = 1000,      /* while there is something to tell, or the queue is full */
 	STATUS_IDLE_MS = 5000, /* otherwise */
 	GOODBYE_MS = 500,
-	HEAP_BYTES = 64 << 10, /* in the queue: the applier is busy for some time */
+	HEAP_BYTES = 64 << 10, /* in the queue, or of one transaction: more is on its way */
 };
 
 struct receiver {
@@ -220,6 +220,16 @@ static bool report(struct receiver *r, struct err *e)
 	return source_flush(r->source, &r->unsent, e);
 }
 
+/*
+ * The applier has work, or the transaction is a long one. The walsender writes message by
+ * message, and reading it so costs a switch of tasks for each, on both sides.
+ */
+static bool nobody_waits(struct receiver *r)
+{
+	return r->source->ops->by_message && (queue_bytes(r->queue) > HEAP_BYTES ||
+					      assembler_bytes(r->assembler) > HEAP_BYTES);
+}
+
 /* A full queue leaves the socket alone; a confirmation is noticed within a second. */
 static bool wait_for_news(struct receiver *r, struct err *e)
 {
@@ -231,9 +241,7 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 	int64_t left = report_due(r, standing(r)) - clock_ms();
 	uint64_t count;
 
-	/* while the applier has work nobody waits for us: the walsender writes message by
-	 * message, and reading it so costs a switch of tasks for each */
-	if (r->source->ops->by_message && queue_bytes(r->queue) > HEAP_BYTES)
+	if (nobody_waits(r))
 		clock_sleep_ms(1);
 	left = left < 1 ? 1 : left > STATUS_MS ? STATUS_MS : left;
 	int64_t since = clock_us();

@@ -16,8 +16,11 @@
 /* A batch ends at either; a transaction larger than a part comes in parts. */
 enum { BATCH_CHANGES = 10000, BATCH_BYTES = 16 << 20 };
 
-/* Of the memory setting: the queue, one part being put together, the batch at work. */
-enum { QUEUE_SHARE = 4, PART_SHARE = 16 };
+/*
+ * Of the memory setting: the queue, one part being put together. A part is no larger than what
+ * keeps the target busy while the next one comes.
+ */
+enum { QUEUE_SHARE = 4, PART_SHARE = 16, PART_BYTES = 4 << 20 };
 
 struct pipeline {
 	struct session *session;
@@ -74,6 +77,11 @@ static void publication_list(const struct session *s, struct arena *a, struct de
 	out->publications = names;
 }
 
+static size_t part_bytes(size_t memory)
+{
+	return memory / PART_SHARE < PART_BYTES ? memory / PART_SHARE : PART_BYTES;
+}
+
 static bool start_receiver(struct pipeline *p, struct err *e)
 {
 	const struct session *s = p->session;
@@ -84,7 +92,7 @@ static bool start_receiver(struct pipeline *p, struct err *e)
 				      .ops = decoder_find(s->migration->decoder),
 				      .start_lsn = p->progress->lsn,
 				      .queue_bytes = s->migration->memory / QUEUE_SHARE,
-				      .part_bytes = s->migration->memory / PART_SHARE };
+				      .part_bytes = part_bytes(s->migration->memory) };
 
 	table_list(s->plan, &p->arena, &o.decoder);
 	publication_list(s, &p->arena, &o.decoder);
