@@ -41,6 +41,7 @@ unsigned plan_statements(const struct plan *p, const struct flow_plan *f, struct
 	}
 	put(out, &n, "insert", f->insert.sql);
 	put(out, &n, "upsert", f->upsert.sql);
+	put(out, &n, "renew", f->renew.sql);
 	put(out, &n, "update", f->update.sql);
 	put(out, &n, "delete", f->remove.sql);
 	put(out, &n, "leave filter", f->leave.sql);

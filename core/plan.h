@@ -67,6 +67,9 @@ struct stage_plan {
  * made are found by the flow's key, or, where it made several, by its owner columns:
  *   insert   params: the new row. Plain INSERT: an existing key is an error.
  *   upsert   params: the new row. ON CONFLICT on the flow's key only.
+ *   renew    params: the new row. What an upsert does to rows that are at the target, at less
+ *            cost; one that is not there is an error (22P02). NULL sql where the filter may
+ *            have kept a row away, say.
  *   update   params: the new row and PARAM_KEEP flags. Columns that read a kept one
  *            stay as they are. NULL sql when no column read is toastable. A row that is
  *            not at the target is an error: what it keeps is nowhere.
@@ -111,7 +114,7 @@ struct flow_plan {
 	unsigned nstored;
 	const unsigned *stored;
 	const char *stored_select[2];
-	struct statement insert, upsert, update, remove, leave, clear, clear_copied, move;
+	struct statement insert, upsert, renew, update, remove, leave, clear, clear_copied, move;
 	/* Copy of a chunk; {range} below is table_plan.chunk's predicate.
 	 * copy_out: COPY (...) TO STDOUT up to and after the predicate's place.
 	 * copy_in: COPY ... FROM STDIN at the target (of the SELECT's output, or of raw rows

@@ -69,6 +69,7 @@ static void sort_survivor(struct flow_rows *f, const struct fold_entry *e)
 	const struct flow_plan *flow = f->flow;
 
 	bool kept = flow_reads_unchanged(flow, e->after);
+	enum op all_there = flow->renew.sql ? OP_RENEW : OP_UPSERT;
 
 	/* a row that went and came is another one: nothing stays of the first */
 	if ((e->replaced && flow->unfilled) || !flow_key_same(flow, e->before, e->after)) {
@@ -78,7 +79,7 @@ static void sort_survivor(struct flow_rows *f, const struct fold_entry *e)
 	}
 	if (flow_leaves(flow, kept))
 		push(f, OP_LEAVE, e);
-	push(f, kept ? OP_UPDATE : OP_UPSERT, e);
+	push(f, kept ? OP_UPDATE : all_there, e);
 }
 
 /* What did not change was added when it came. */

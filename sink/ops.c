@@ -17,6 +17,7 @@ static const struct {
 	[OP_CLEAR] = { "clear", offsetof(struct flow_plan, clear), true, false, false },
 	[OP_CLEAR_COPIED] = { "clear", offsetof(struct flow_plan, clear_copied), true, true,
 			      false },
+	[OP_RENEW] = { "renew", offsetof(struct flow_plan, renew), false, false, false },
 	[OP_INSERT] = { "insert", offsetof(struct flow_plan, insert), false, false, false },
 	[OP_UPSERT] = { "upsert", offsetof(struct flow_plan, upsert), false, false, false },
 	[OP_UPDATE] = { "update", offsetof(struct flow_plan, update), false, false, true },

@@ -11,15 +11,16 @@
 #include "core/plan.h"
 #include "pg/pipe.h"
 
-/* In the order a batch sends them. */
+/* In the order a batch sends them: values that are given up are free for those who come. */
 enum op {
 	OP_REMOVE,
 	OP_LEAVE,
 	OP_CLEAR,
 	OP_CLEAR_COPIED,
-	OP_INSERT,
+	OP_RENEW,
 	OP_UPSERT,
 	OP_UPDATE,
+	OP_INSERT,
 	OP_MOVE,
 	OP_COUNT
 };

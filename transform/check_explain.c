@@ -49,7 +49,8 @@ static bool may_run(struct check *c, const struct flow *f, const struct statemen
 
 bool check_explain(struct check *c, struct flow *f, struct err *e)
 {
-	const struct statement *all[] = { &f->plan->insert, &f->plan->remove, &f->plan->update };
+	const struct statement *all[] = { &f->plan->insert, &f->plan->remove, &f->plan->renew,
+					  &f->plan->update };
 	unsigned failures = c->findings->failures;
 
 	for (size_t i = 0; i < sizeof all / sizeof(void *); i++)

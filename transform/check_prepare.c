@@ -67,8 +67,8 @@ static bool try_statement(struct check *c, const struct flow *f, const struct st
 bool check_prepare(struct check *c, const struct flow *f, struct err *e)
 {
 	const struct flow_plan *p = f->plan;
-	const struct statement *all[] = { &p->insert, &p->upsert, &p->update, &p->remove,
-					  &p->leave,  &p->clear,  &p->move,   NULL };
+	const struct statement *all[] = { &p->insert, &p->upsert, &p->renew, &p->update, &p->remove,
+					  &p->leave,  &p->clear,  &p->move,  NULL };
 	unsigned failures = c->findings->failures;
 
 	bool ok = try_select(c, f, e);

@@ -4,7 +4,7 @@
  * A row of the stream is bound by a CTE, so the mapping's text runs unchanged:
  *
  *   WITH old AS (SELECT u.c0 AS "id", u.c1::text AS "name"
- *                FROM unnest($1::int4[], $2::text[]) AS u(c0, c1))
+ *                FROM (SELECT unnest($1::int4[]), unnest($2::text[])) AS u(c0, c1))
  *   SELECT q."a", q."b" FROM (<the mapping's SELECT>) q
  *
  * Values travel as text but for int2, int4 and int8, and get the source column's type.
@@ -17,7 +17,7 @@
 #include "core/buf.h"
 #include "transform/flow.h"
 
-/* insert, upsert, update, remove, leave, clear, move. */
+/* insert, upsert, renew, update, remove, leave, clear, move. */
 void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out);
 
 /* copy_out, copy_in, stage_*, insert_select. */

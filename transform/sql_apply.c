@@ -85,17 +85,44 @@ static void put_kept_rows(struct buf *b, const struct flow *f, const struct bind
 	buf_puts(b, ")");
 }
 
-/* done AS (UPDATE ...) */
+/* done AS (UPDATE ... FROM from WHERE */
 static void put_done(struct buf *b, const struct flow *f, const struct binding *bound,
 		     const char *from, const char *match)
 {
-	buf_puts(b, ", done AS (UPDATE ");
+	buf_puts(b, "done AS (UPDATE ");
 	sql_put_target(b, f);
 	buf_puts(b, " AS t SET ");
 	put_set(b, f, bound, strcmp(match, "q") != 0);
 	buf_printf(b, " FROM %s WHERE ", from);
 	sql_put_found(b, f, match);
 	buf_puts(b, " RETURNING 1)");
+}
+
+/*
+ * An UPDATE neither locks the row before it changes it nor tries to insert it first. An array
+ * has as many values as there are rows.
+ */
+static void make_renew(struct arena *a, const struct flow *f, struct flow_plan *out)
+{
+	struct binding bound = bind_row(a, f, f->query->reads, false);
+	struct buf b = BUF_INIT, from = BUF_INIT;
+
+	buf_putc(&from, '(');
+	sql_put_cte(&from, &bound, "");
+	buf_printf(&from, "SELECT q.* FROM (\n%s\n) q) q", f->query->text);
+	buf_puts(&b, "WITH ");
+	put_done(&b, f, &bound, buf_str(&from), "q");
+	buf_puts(&b, " SELECT CASE WHEN count(*) < cardinality($1) THEN (count(*) || ' rows are at "
+		     "the target')::int END FROM done");
+	sql_name(a, f, "renew", &b, &bound, &out->renew);
+	buf_free(&from);
+}
+
+/* Every row that stays under its key is at the target, and has columns to set. */
+static bool renews(const struct flow *f)
+{
+	return !f->query->filtered && !f->generates && !catalog_partitioned(f->to) &&
+	       f->query->noutputs > f->def->key.count;
 }
 
 /* A moved row that the filter lets in only now; NOT kept: it has all its values. */
@@ -140,6 +167,7 @@ static void make_update(struct arena *a, const struct flow *f, struct flow_plan 
 
 	buf_puts(&b, "WITH ");
 	put_kept_rows(&b, f, &bound);
+	buf_puts(&b, ", ");
 	put_done(&b, f, &bound, "q", "q");
 	put_guard(a, &b, f, "");
 	sql_name(a, f, "update", &b, &bound, &out->update);
@@ -160,6 +188,7 @@ static void make_move(struct arena *a, const struct flow *f, struct flow_plan *o
 	sql_put_lateral(&b, &old, f->key_select, "d");
 	buf_puts(&b, "), ");
 	put_kept_rows(&b, f, &bound);
+	buf_puts(&b, ", ");
 	put_done(&b, f, &bound, "d, q", "d");
 	buf_puts(&b, ", gone AS (DELETE FROM ");
 	sql_put_target(&b, f);
@@ -279,6 +308,8 @@ static void make_single(struct arena *a, const struct flow *f, struct flow_plan 
 		sql_make_remove(a, f, out);
 	else
 		make_remove_equal(a, f, out);
+	if (keyed && renews(f))
+		make_renew(a, f, out);
 	if (keyed && f->query->filtered)
 		make_leave(a, f, out);
 	if (keyed && f->keeps)

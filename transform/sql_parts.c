@@ -61,11 +61,12 @@ struct binding bind_both(struct arena *a, const struct binding *first, struct bi
 	return (struct binding){ .first = first->first, .nparams = nparams, .params = params };
 }
 
+/* In the SELECT list they go side by side; in FROM each would be put aside as a whole first. */
 static void put_unnest(struct buf *b, const struct binding *bound)
 {
-	buf_puts(b, "unnest(");
+	buf_puts(b, "(SELECT");
 	for (unsigned i = 0; i < bound->nparams; i++)
-		buf_printf(b, "%s$%u::%s", i ? ", " : "", bound->first + i,
+		buf_printf(b, "%s unnest($%u::%s)", i ? "," : "", bound->first + i,
 			   wire_names[bound->params[i].wire]);
 	buf_printf(b, ") AS %s(", bound->alias);
 	for (unsigned i = 0; i < bound->nparams; i++)

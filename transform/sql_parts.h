@@ -8,7 +8,7 @@
 
 #include "transform/sql.h"
 
-/* A row bound to arrays: unnest($first, ...) AS alias(c0, c1, ...). */
+/* A row bound to arrays: (SELECT unnest($first), ...) AS alias(c0, c1, ...). */
 struct binding {
 	const struct flow *flow;
 	const char *alias;
@@ -24,10 +24,10 @@ struct binding bind_row(struct arena *a, const struct flow *f, const bool *reads
  * returned has the parameters of both, and is for sql_name only. */
 struct binding bind_both(struct arena *a, const struct binding *first, struct binding *second);
 
-/* WITH old AS (SELECT ... FROM unnest(...)) */
+/* WITH old AS (SELECT ... FROM (SELECT unnest(...), ...) u) */
 void sql_put_cte(struct buf *b, const struct binding *bound, const char *materialized);
 
-/* unnest(...) AS u(...), LATERAL (WITH old AS (...) SELECT s.* FROM (select) s) name */
+/* (SELECT unnest(...), ...) AS u(...), LATERAL (WITH old AS (...) SELECT s.* FROM (select) s) name */
 void sql_put_lateral(struct buf *b, const struct binding *bound, const char *select,
 		     const char *name);
 
