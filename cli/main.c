@@ -25,7 +25,8 @@ const struct command commands[] = {
 	  0, run_command },
 	{ "status", "phase, tables, lag, what holds it up, and what the last run said",
 	  "Works from any host, also when no run is there, from the ledger and both servers as they "
-	  "are now. Where one of them does not answer it says what is unknown, and ends with exit "
+	  "are now. Of a run that waits before it tries again it tells the error, since when, how many "
+	  "tries have failed and when the next one is. Where one of them does not answer it says what is unknown, and ends with exit "
 	  "status 5.",
 	  ARG_JSON | ARG_WATCH, status_command },
 	{ "wait", "return when it is so",

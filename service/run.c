@@ -280,12 +280,25 @@ static bool check_source(struct run *r, const struct ledger_migration *m, struct
 	       (session_stand(&r->session, e) && session_check_source(&r->session, &slot, e));
 }
 
+/* Its lock has gone with it. */
+static void drop_lost_target(struct run *r)
+{
+	struct session *s = &r->session;
+
+	if (s->target && pg_lost(s->target)) {
+		pg_close(s->target);
+		s->target = NULL;
+	}
+	r->locked = r->locked && s->target;
+}
+
 /* The ledger comes first: what goes wrong from there on can be read in it. */
 static bool take_up(struct run *r, struct ledger_migration **m, struct err *e)
 {
 	struct session *s = &r->session;
 	const char *name = r->migration->name;
 
+	drop_lost_target(r); /* while the run waited */
 	if (!session_open_target(s, e) || !take_lock(r, e) || !ledger_upgrade(s->target, e) ||
 	    !ledger_load(s->target, name, &s->arena, m, e))
 		return false;
@@ -329,16 +342,10 @@ static bool come_up(struct run *r, struct err *e)
 /* The connection with the lock outlives a failed try, so that the run shows as alive. */
 static void keep_target(struct run *r)
 {
-	struct session *s = &r->session;
-
-	if (s->target)
-		pg_rollback(s->target);
-	session_keep_target(s);
-	if (s->target && pg_lost(s->target)) {
-		pg_close(s->target);
-		s->target = NULL;
-	}
-	r->locked = r->locked && s->target;
+	if (r->session.target)
+		pg_rollback(r->session.target);
+	session_keep_target(&r->session);
+	drop_lost_target(r);
 }
 
 static void go_down(struct run *r)

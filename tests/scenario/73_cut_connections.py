@@ -19,7 +19,7 @@ SELECT pid, coalesce(backend_type, '?') FROM pg_stat_activity
    AND datname = current_database() ORDER BY pid
 """
 
-BEATS = "SELECT FROM pgcrossfade.service WHERE beat_at > %s"
+BEATS = "SELECT FROM pgcrossfade.service WHERE beat_at > %s AND error IS NULL"
 AT_WORK = 0.8  # of the backends; the others may belong to a run that comes up
 
 # longer than the source waits for a sign of life
