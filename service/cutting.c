@@ -53,7 +53,8 @@ static bool check_gate(struct run *r, struct err *e)
 		return err_set(e, ERR_CONFIG,
 			       "the lag is %" PRIu64 " bytes, over cutover.max_lag (%" PRIu64 ")",
 			       lag, r->migration->cutover.max_lag);
-	if (!rejected_gate(r->session.target, r->migration->name, r->cutting.accepted, e) ||
+	if (!streaming_restore(r, e) ||
+	    !rejected_gate(r->session.target, r->migration->name, r->cutting.accepted, e) ||
 	    !rehearse(r, e))
 		return false;
 	return hook_run(r->migration, HOOK_BEFORE_CUTOVER, r->session.target, e);

@@ -38,7 +38,7 @@ bool ending_abort(struct session *s, struct err *e)
 {
 	const char *name = s->migration->name;
 	bool ok = ending_drop_stream(s, e) && empty_targets(s, e) &&
-		  definitions_restore(name, s->target, e) &&
+		  definitions_restore(name, false, s->target, e) &&
 		  definitions_settle(name, s->target, e) && freeze_remove(s->source, name, e) &&
 		  ledger_forget(s->target, name, e);
 

@@ -2,7 +2,9 @@
 
 #include "core/buf.h"
 #include "core/log.h"
+#include "pg/ledger.h"
 #include "pg/ledger_reject.h"
+#include "snapshot/definitions.h"
 
 #include <inttypes.h>
 
@@ -57,6 +59,30 @@ static void put_flow(struct buf *text, const struct reject_count *c)
 		   c->count == 1 ? "" : "s", c->source, c->target, c->example);
 }
 
+static void put_name(struct buf *names, const char *name)
+{
+	if (!listed(buf_str(names), name))
+		buf_printf(names, "%s%s", names->len ? "," : "", name);
+}
+
+/* Children that were copied stay, and wait for parents that were put aside. */
+static bool put_waiting(struct pg *target, const char *migration, const char *accepted,
+			struct arena *a, struct buf *left, struct buf *names, struct err *e)
+{
+	struct ledger_definition *all;
+	unsigned n = 0;
+	bool ok = ledger_definitions(target, migration, a, &all, &n, e);
+
+	for (unsigned i = 0; ok && i < n; i++) {
+		if (!definition_waits(&all[i]) || listed(accepted, all[i].table))
+			continue;
+		buf_printf(left, "%sforeign key %s of %s waits for the parents of some rows",
+			   left->len ? "; " : "", all[i].name, all[i].table);
+		put_name(names, all[i].table);
+	}
+	return ok;
+}
+
 bool rejected_gate(struct pg *target, const char *migration, const char *accepted, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
@@ -69,9 +95,9 @@ bool rejected_gate(struct pg *target, const char *migration, const char *accepte
 		if (listed(accepted, counts[i].target))
 			continue;
 		put_flow(&left, &counts[i]);
-		if (!listed(buf_str(&names), counts[i].target))
-			buf_printf(&names, "%s%s", names.len ? "," : "", counts[i].target);
+		put_name(&names, counts[i].target);
 	}
+	ok = ok && put_waiting(target, migration, accepted, &scratch, &left, &names, e);
 	if (ok && left.len)
 		ok = err_set(
 		    e, ERR_CONFIG,

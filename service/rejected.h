@@ -13,7 +13,8 @@
 /* ERR_CONFIG for a name that no flow writes. */
 bool rejected_check_names(const struct plan *plan, const char *names, struct err *e);
 
-/* ERR_CONFIG while a flow has rejects whose target is not among the accepted names. */
+/* ERR_CONFIG while a flow has rejects, or a foreign key waits for some, whose table is not among
+ * the accepted names. */
 bool rejected_gate(struct pg *target, const char *migration, const char *accepted, struct err *e);
 
 /* One log line a flow that is switched without its rejects. */

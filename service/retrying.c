@@ -38,7 +38,8 @@ static bool answer(struct run *r, struct arena *a, struct err *e)
 static bool finish(struct run *r, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
-	bool ok = answer(r, &scratch, e);
+	bool ok = (!r->retrying.in || !r->restored || streaming_restore(r, e)) &&
+		  answer(r, &scratch, e);
 
 	arena_finish(&scratch);
 	r->retrying = (struct retrying){ 0 };

@@ -115,6 +115,10 @@ void backoff_was_up(struct run *r, int64_t ms);
 /* A step went well: what the ledger has is over. */
 bool backoff_end(struct run *r, struct err *e);
 
+/* Brings back what is away of the target's indexes and constraints, past the consistent point.
+ * Where rows may be put aside, foreign keys may have to wait for them. */
+bool streaming_restore(struct run *r, struct err *e);
+
 /* Tries some rejects again if that is asked for; answers the request at the end. */
 bool retry_some(struct run *r, struct err *e);
 

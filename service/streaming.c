@@ -19,6 +19,12 @@ bool stream_once(struct run *r, int timeout_ms, struct err *e)
 	return pipeline_step(r->pipeline, timeout_ms, e);
 }
 
+bool streaming_restore(struct run *r, struct err *e)
+{
+	return definitions_restore(r->migration->name, r->session.plan->rejects > 0,
+				   r->session.target, e);
+}
+
 /* Past the consistent point the target is one moment of the source: constraints hold. */
 static bool restore_definitions(struct run *r, struct err *e)
 {
@@ -34,7 +40,7 @@ static bool restore_definitions(struct run *r, struct err *e)
 		r->retrying = (struct retrying){ .active = true };
 		return true;
 	}
-	if (!definitions_restore(r->migration->name, r->session.target, e))
+	if (!streaming_restore(r, e))
 		return false;
 	r->restored = true;
 	log_event(LOG_INFO, "consistent", "lsn=%s", lsn_format(state.consistent, lsn));

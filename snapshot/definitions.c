@@ -297,7 +297,36 @@ bool definition_restore(const char *migration, const struct ledger_definition *d
 	return true;
 }
 
-static bool restore_kinds(const char *migration, const char *const *kinds, size_t nkinds,
+bool definition_waits(const struct ledger_definition *d)
+{
+	return strcmp(d->kind, "foreign key") == 0 || strcmp(d->kind, "validate") == 0;
+}
+
+/* Its rows break it, which nothing but a foreign key answers so. */
+static bool put_off(const struct ledger_definition *d, struct err *e)
+{
+	if (strcmp(e->sqlstate, "23503") != 0)
+		return false;
+	log_event(LOG_WARN, "definition.waits", "kind=\"%s\" table=%s name=%s", d->kind, d->table,
+		  d->name);
+	err_clear(e);
+	return true;
+}
+
+/* What was never brought back cannot be settled. */
+static bool is_away(const struct ledger_definition *all, unsigned count,
+		    const struct ledger_definition *d)
+{
+	if (strcmp(d->kind, "settle") != 0 && strcmp(d->kind, "confirm") != 0)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		if (&all[i] != d && strcmp(all[i].kind, "foreign key") == 0 &&
+		    strcmp(all[i].table, d->table) == 0 && strcmp(all[i].name, d->name) == 0)
+			return true;
+	return false;
+}
+
+static bool restore_kinds(const char *migration, const char *const *kinds, size_t nkinds, bool wait,
 			  struct pg *target, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
@@ -307,23 +336,24 @@ static bool restore_kinds(const char *migration, const char *const *kinds, size_
 
 	for (size_t kind = 0; ok && kind < nkinds; kind++)
 		for (unsigned i = 0; ok && i < count; i++)
-			if (strcmp(all[i].kind, kinds[kind]) == 0)
-				ok = definition_restore(migration, &all[i], target, e);
+			if (strcmp(all[i].kind, kinds[kind]) == 0 && !is_away(all, count, &all[i]))
+				ok = definition_restore(migration, &all[i], target, e) ||
+				     (wait && put_off(&all[i], e));
 	arena_finish(&scratch);
 	return ok;
 }
 
-bool definitions_restore(const char *migration, struct pg *target, struct err *e)
+bool definitions_restore(const char *migration, bool wait, struct pg *target, struct err *e)
 {
 	/* a foreign key may refer to a unique constraint that is away too */
 	static const char *const kinds[] = { "key", "index", "unique", "foreign key", "validate" };
 
-	return restore_kinds(migration, kinds, sizeof kinds / sizeof *kinds, target, e);
+	return restore_kinds(migration, kinds, sizeof kinds / sizeof *kinds, wait, target, e);
 }
 
 bool definitions_settle(const char *migration, struct pg *target, struct err *e)
 {
 	static const char *const kinds[] = { "settle", "confirm" };
 
-	return restore_kinds(migration, kinds, 2, target, e);
+	return restore_kinds(migration, kinds, 2, true, target, e);
 }

@@ -18,6 +18,7 @@
  *                             source comes as changes of its own
  *
  * Where rows may be put aside, unique ones stay in place: they must refuse the row itself.
+ * Foreign keys of children whose parent was put aside wait until it is there.
  *
  * Errors     ERR_DATA: the data do not satisfy a constraint; ERR_CONFIG: not the owner.
  */
@@ -26,6 +27,8 @@
 
 #include "core/plan.h"
 #include "pg/conn.h"
+
+struct ledger_definition;
 
 struct definition {
 	const char *kind; /* index, key, unique, foreign key */
@@ -42,16 +45,21 @@ bool definitions_find(const struct plan *plan, struct pg *target, struct arena *
 
 bool definitions_put_away(const struct plan *plan, struct pg *target, struct err *e);
 
-/* All that are still away, in the order in which they rest on each other. */
-bool definitions_restore(const char *migration, struct pg *target, struct err *e);
+/*
+ * All that are still away, in the order in which they rest on each other. wait: a foreign key
+ * that rows break stays away, or not validated, until the next call; else it is an error.
+ */
+bool definitions_restore(const char *migration, bool wait, struct pg *target, struct err *e);
+
+/* Is it a foreign key that still waits? */
+bool definition_waits(const struct ledger_definition *d);
 
 /* One of them, in one transaction with its ledger row. */
-struct ledger_definition;
-
 bool definition_restore(const char *migration, const struct ledger_definition *d, struct pg *target,
 			struct err *e);
 
-/* After the last batch: foreign keys are no more deferrable than they were at first. */
+/* After the last batch: foreign keys are no more deferrable than they were at first. One that
+ * waits stays as it is. */
 bool definitions_settle(const char *migration, struct pg *target, struct err *e);
 
 #endif

@@ -220,13 +220,20 @@ static const char *names_of(struct check *c, const struct flow *f, unsigned n,
 static void report_repeated(struct check *c, const struct flow *f, const struct pg_result *r,
 			    const char *names)
 {
-	if (pg_int(r, 0, 0))
+	uint64_t targets = (uint64_t)pg_int(r, 0, 0), rows = (uint64_t)pg_int(r, 0, 1);
+	const char *text = arena_printf(
+	    c->arena,
+	    "%" PRIu64 " old rows would become %" PRIu64 " rows of %s.%s, which is unique in (%s), "
+	    "for example those with (%s)",
+	    rows, targets, f->to->schema, f->to->name, names, pg_text(r, 0, 2));
+
+	if (targets && rows - targets <= c->m->rejects)
+		check_warn_at(c, f->subject, f->def->key_place,
+			      "%s; the run puts %" PRIu64 " of them aside, for rejects is %" PRIu64,
+			      text, rows - targets, c->m->rejects);
+	else if (targets)
 		check_fail_at(c, f->subject, f->def->key_place,
-			      "%s old rows would become %s rows of %s.%s, which is unique in (%s), "
-			      "for example those with (%s); key it by what tells them apart, or "
-			      "correct the rows",
-			      pg_text(r, 0, 1), pg_text(r, 0, 0), f->to->schema, f->to->name, names,
-			      pg_text(r, 0, 2));
+			      "%s; key it by what tells them apart, or correct the rows", text);
 }
 
 /* Under the source's statement_timeout; what a row's own fault is has been said already. */

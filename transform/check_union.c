@@ -16,12 +16,24 @@ void check_agreement(struct check *c, const struct flow *flows)
 			}
 }
 
+/* char(n) takes no account of blanks at the end, and varchar(n) drops those over its length. */
+static bool same_but_blanks(const char *x, const char *y)
+{
+	size_t nx = strlen(x), ny = strlen(y);
+
+	while (nx && x[nx - 1] == ' ')
+		nx--;
+	while (ny && y[ny - 1] == ' ')
+		ny--;
+	return nx == ny && memcmp(x, y, nx) == 0;
+}
+
 /* Two literals that the column cannot hold as one value: '1' and '01' may be one integer. */
 static bool differ(const char *x, const char *y, const struct catalog_column *c)
 {
 	bool text = x && *x == '\'', other = y && *y == '\'';
 
-	return x && y && text == other && strcmp(x, y) != 0 && c->exact &&
+	return x && y && text == other && !same_but_blanks(x, y) && c->exact &&
 	       (!text || catalog_is_text(c));
 }
 

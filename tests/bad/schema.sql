@@ -48,6 +48,8 @@ CREATE TABLE public.square (
 );
 CREATE TABLE app.visitor (number int UNIQUE, name text);
 
+CREATE TABLE app.kind (kind varchar(2), id int, PRIMARY KEY (kind, id));
+
 CREATE TABLE app.guest (number int NOT NULL, name text);
 
 CREATE TABLE public.post (id int PRIMARY KEY, author int, tags text[]);

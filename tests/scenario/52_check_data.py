@@ -95,6 +95,19 @@ def must_stop_in_time(s):
         raise Failed("--no-data tries the data")
 
 
+def rejects_may_cover(s):
+    """Five rows for two keys: three are put aside, where so many may be."""
+    for rejects, code, level in ((2, EXIT_CHECK, "fail"), (3, 0, "warn")):
+        migration = s.migration([flow("grp", CASES["grp"][0], "grp")], name="covered",
+                                decoder="pgoutput", rejects=rejects)
+        report = json.loads(migration.command("check", "--json", "--data-time", "60",
+                                              expect=code).out)
+        said = [f for f in report["findings"] if "would become 2 rows" in f["text"]]
+        if [f["level"] for f in said] != [level] or \
+                (level == "warn") != ("puts 3 of them aside" in said[0]["text"]):
+            raise Failed(f"rejects {rejects}: {said}")
+
+
 def scenario(s):
     s.source.run(OLD)
     s.source.run("ALTER TABLE public.item REPLICA IDENTITY FULL")
@@ -112,4 +125,5 @@ def scenario(s):
                                     target=inside, name="inside", decoder="pgoutput"), CASES["code"][1])
     if found:
         raise Failed("\n".join(found))
+    rejects_may_cover(s)
     must_stop_in_time(s)

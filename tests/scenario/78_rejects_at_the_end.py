@@ -6,6 +6,7 @@ transaction is put aside, and nobody else; what a later change of it mends is no
 from harness.compare import must_equal
 from harness.drain import drain
 from harness.flow import Flow
+from harness.migration import EXIT_BAD
 from harness.processes import Failed
 from harness.rejects import must_account, rejects, stored_rows_are_present
 
@@ -13,7 +14,8 @@ OLD = """
 CREATE TABLE public.customer (id int PRIMARY KEY, age text, leader int);
 CREATE TABLE public.purchase (id int PRIMARY KEY, customer int, place int, price int);
 CREATE TABLE public.line (id int PRIMARY KEY, purchase int, note text);
-INSERT INTO public.customer SELECT i, '42', 1 FROM generate_series(1, 50) i;
+INSERT INTO public.customer SELECT i, CASE WHEN i = 50 THEN '500' ELSE '42' END, 1
+  FROM generate_series(1, 50) i;
 INSERT INTO public.purchase SELECT i, 1 + i % 50, i, 1 FROM generate_series(1, 300) i;
 INSERT INTO public.line SELECT i, 1 + i % 300, 'line' FROM generate_series(1, 600) i;
 """
@@ -62,6 +64,28 @@ def accounted(s, migration, wanted, why):
     if found != sorted(wanted):
         raise Failed(f"{why}: {found} are put aside, wanted {sorted(wanted)}\n"
                      + migration.command("retry", "--list").out)
+
+
+def copied(s, migration):
+    """A parent that the copy refused: what it copied of its children waits for it."""
+    accounted(s, migration, [("customer", 50)], "after the copy")
+    refused = migration.command("cutover", expect=EXIT_BAD)
+    for text in ("purchase_customer_fkey of app.purchase waits", "app.customer,app.purchase"):
+        if text not in refused.text:
+            raise Failed(f"the cutover does not say {text!r}: {refused.text}")
+    migration.command("cutover", "--accept-rejects", "app.customer", expect=EXIT_BAD)
+    s.source.run("INSERT INTO public.purchase VALUES (400, 50, 400, 1);"
+                 "UPDATE public.purchase SET price = 3 WHERE id = 49")
+    accounted(s, migration, [("customer", 50), ("purchase", 400)], "one child more")
+    migration.kill9()
+    migration.start()
+    s.source.run("UPDATE public.customer SET age = '50' WHERE id = 50")
+    drain(migration)
+    migration.command("retry")
+    accounted(s, migration, [], "the parent is mended")
+    if s.target.value("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated"
+                      " AND connamespace = 'app'::regnamespace") != 3:
+        raise Failed("a foreign key is not validated")
 
 
 def family(s, migration):
@@ -174,6 +198,7 @@ def scenario(s):
     migration = s.migration(FLOWS, rejects=400)
     migration.start()
     migration.wait_for("lag-zero")
+    copied(s, migration)
     family(s, migration)
     mended_at_the_source(s, migration)
     older_versions(s, migration)
