@@ -186,6 +186,26 @@ static void err_wraps_outward(void **state)
 	assert_int_equal(e.kind, ERR_NONE);
 }
 
+static void err_becomes_one_line(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "a\n\tb  c", "a b c" },
+		{ " \n a \r\n", "a" },
+		{ "\n", "" },
+		{ "plain", "plain" },
+		{ "\xC3\xA9t\xC3\xA9", "\xC3\xA9t\xC3\xA9" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct err e = ERR_INIT;
+		err_set(&e, ERR_RETRY, "%s", rows[i][0]);
+		err_one_line(&e);
+		assert_string_equal(e.text, rows[i][1]);
+		assert_int_equal(e.kind, ERR_RETRY);
+	}
+}
+
 static void err_wrap_keeps_within_its_text(void **state)
 {
 	struct err e = ERR_INIT;
@@ -232,6 +252,7 @@ int main(void)
 		cmocka_unit_test(arena_says_what_it_holds),
 		cmocka_unit_test(arena_copies_text),
 		cmocka_unit_test(err_wraps_outward),
+		cmocka_unit_test(err_becomes_one_line),
 		cmocka_unit_test(err_wrap_keeps_within_its_text),
 		cmocka_unit_test(relations_compare_by_shape),
 	};
