@@ -183,6 +183,16 @@ static bool stand_in(struct asking *q, struct arena *scratch, bool *done, struct
 	return true;
 }
 
+/* The connection is gone, the request is not. */
+static void tell_unheard(const struct asking *q, struct err *e)
+{
+	if (e->kind == ERR_RETRY && pg_lost(q->session.target))
+		err_wrap(e,
+			 "%s: the answer was not heard; the request stands and may still be "
+			 "done, see status",
+			 q->kind);
+}
+
 static int await(struct asking *q)
 {
 	struct arena scratch = ARENA_INIT;
@@ -197,7 +207,10 @@ static int await(struct asking *q)
 		arena_reset(&scratch);
 	}
 	arena_finish(&scratch);
-	return done ? EXIT_DONE : report_error(&e);
+	if (done)
+		return EXIT_DONE;
+	tell_unheard(q, &e);
+	return report_error(&e);
 }
 
 static int ask_or_act(struct asking *q)

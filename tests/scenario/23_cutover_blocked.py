@@ -5,7 +5,7 @@ import time
 from harness import values
 from harness.compare import must_equal
 from harness.flow import Flow
-from harness.migration import EXIT_BAD
+from harness.migration import EXIT_BAD, EXIT_UNREACHABLE
 from harness.processes import Failed, until
 from harness.writers import Table
 
@@ -88,6 +88,30 @@ def taken_back(s, migration, writers):
     must_be_unharmed(s, migration, writers)
 
 
+ASKING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = 'new' AND application_name LIKE 'pgcrossfade%%' AND backend_start > %s
+"""
+
+
+def unheard(s, migration, writers):
+    """Whoever asked loses its connection: the request stands, and is done when the way is free."""
+    blocker = s.source.connect(user="sleeper")
+    with blocker.cursor() as cursor:
+        cursor.execute("INSERT INTO public.stock VALUES (100003, 1)")
+        now = s.target.value("SELECT clock_timestamp()")
+        command = migration.begin("cutover")
+        migration.until_phase("cutover")
+        s.target.run(ASKING, [now])
+    outcome = migration.finish(command, EXIT_UNREACHABLE)
+    if "may still be done" not in outcome.text:
+        raise Failed(f"the answer that was not heard: {outcome.text}")
+    blocker.rollback()
+    blocker.close()
+    migration.until_phase("switched")
+    writers.until_frozen()
+
+
 def scenario(s):
     s.source.run(OLD)
     s.target.run(NEW)
@@ -98,7 +122,6 @@ def scenario(s):
         blocked_by_a_session(s, migration, writers)
         blocked_by_a_prepared_transaction(s, migration, writers)
         taken_back(s, migration, writers)
-        migration.command("cutover")
-        writers.until_frozen()
+        unheard(s, migration, writers)
         writers.stop()
     must_equal(migration)

@@ -35,17 +35,17 @@ def terminate_one(s):
     return f"{database.name} {kind}"
 
 
-def until_beating(s, migration):
+def until_at_work(s, migration):
     """run is up and at work. Where it was hit while coming up, it waits ever longer before a try."""
     now = s.target.value("SELECT clock_timestamp()")
-    until(lambda: s.target.rows(BEATS, [now]), "a sign of life", alive=migration.must_run)
+    until(lambda: s.target.rows(BEATS, [now]), "a sign of life", 60, alive=migration.must_run)
 
 
 def terminate(s, migration, writers, rounds):
     ended = {}
     for _ in range(rounds):
         if s.rng.random() < AT_WORK:
-            until_beating(s, migration)
+            until_at_work(s, migration)
         time.sleep(s.rng.random() * 0.3)
         what = terminate_one(s)
         ended[what] = ended.get(what, 0) + 1
