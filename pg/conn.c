@@ -12,6 +12,7 @@
 struct pg {
 	PGconn *conn;
 	PGcancel *cancel; /* made once, so that another thread may use it */
+	unsigned pipes;
 };
 
 /* Neither role nor database settings may reach the data or end our transactions. */
@@ -45,6 +46,11 @@ static void ignore_notice(void *arg, const char *message)
 PGconn *pg_raw(struct pg *pg)
 {
 	return pg->conn;
+}
+
+unsigned *pg_pipes(struct pg *pg)
+{
+	return &pg->pipes;
 }
 
 /* libpq ends its messages with a newline. */

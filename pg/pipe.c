@@ -7,9 +7,12 @@ enum { MAX_PARAMS = 1664 * 2 }; /* columns a table can have, twice */
 
 bool pipe_begin(struct pipe *p, struct pg *pg, struct err *e)
 {
+	*p = (struct pipe){ NULL, 0, false };
+	if (!PQenterPipelineMode(pg_raw(pg))) /* it may be on */
+		return pg_fail(pg, NULL, e);
 	p->pg = pg;
-	p->sent = 0;
-	return PQenterPipelineMode(pg_raw(pg)) || pg_fail(pg, NULL, e);
+	++*pg_pipes(pg);
+	return true;
 }
 
 static bool sent(struct pipe *p, int ok, struct err *e)
@@ -95,19 +98,26 @@ static bool read_result(struct pipe *p, uint64_t *affected, bool *skipped, struc
 	return ok;
 }
 
-/* The answer to the sync, after which pipeline mode can be left. */
+/* The answer to the sync; after the last one pipeline mode can be left. */
 static bool read_sync(struct pipe *p)
 {
 	PGconn *conn = pg_raw(p->pg);
+	bool last = --*pg_pipes(p->pg) == 0;
 	PGresult *res;
 
 	while (!pg_lost(p->pg) && (res = PQgetResult(conn)) != NULL) {
 		bool sync = PQresultStatus(res) == PGRES_PIPELINE_SYNC;
 		PQclear(res);
 		if (sync)
-			return PQexitPipelineMode(conn) == 1;
+			return !last || PQexitPipelineMode(conn) == 1;
 	}
 	return false;
+}
+
+bool pipe_end(struct pipe *p, struct err *e)
+{
+	p->ended = PQpipelineSync(pg_raw(p->pg)) == 1;
+	return p->ended || pg_fail(p->pg, NULL, e);
 }
 
 bool pipe_finish(struct pipe *p, int *failed, uint64_t *affected, struct err *e)
@@ -115,8 +125,8 @@ bool pipe_finish(struct pipe *p, int *failed, uint64_t *affected, struct err *e)
 	bool ok = true;
 
 	*failed = PIPE_NONE;
-	if (!PQpipelineSync(pg_raw(p->pg)))
-		return pg_fail(p->pg, NULL, e);
+	if (!p->ended && !pipe_end(p, e))
+		return false;
 	for (unsigned i = 0; i < p->sent && !pg_lost(p->pg); i++) {
 		bool skipped;
 		if (read_result(p, affected ? &affected[i] : NULL, &skipped, e) || !ok)

@@ -3,7 +3,9 @@
  *
  * Use        pipe_begin; pipe_send*, pipe_send*, ...; pipe_finish. After a failure the
  *            server skips the rest up to the end; pipe_finish says which one failed.
- *            The connection is out of pipeline mode when pipe_finish returns.
+ *            With pipe_end before it another pipe may begin meanwhile; they are finished in
+ *            the order in which they began. The connection is out of pipeline mode when the
+ *            last pipe_finish returns.
  * Ownership  the pipe borrows the connection and copies nothing: what is sent is sent.
  * Errors     as pg/conn.h.
  */
@@ -16,6 +18,7 @@
 struct pipe {
 	struct pg *pg;
 	unsigned sent; /* statements so far */
+	bool ended;
 };
 
 enum { PIPE_NONE = -1 };
@@ -30,6 +33,9 @@ bool pipe_send_arrays(struct pipe *p, const struct statement *s, const struct by
 /* text parameters to a statement prepared before */
 bool pipe_send_prepared(struct pipe *p, const char *name, unsigned nparams,
 			const char *const *params, struct err *e);
+
+/* Nothing more comes: the server answers, and nobody waits for it yet. */
+bool pipe_end(struct pipe *p, struct err *e);
 
 /*
  * Waits for all of them. *failed: index of the statement that failed, in the order

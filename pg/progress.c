@@ -3,7 +3,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char update_name[] = "progress", claim_name[] = "claim";
+static const char update_name[] = "progress", claim_name[] = "claim", all_name[] = "claim_all";
+
+#define MOVE_ROW                                                                                   \
+	"UPDATE pgcrossfade.progress SET lsn = $4::pg_lsn, "                                       \
+	"commit_time = '2000-01-01 00:00:00+00'::timestamptz "                                     \
+	"              + $5::bigint * interval '1 microsecond', "                                  \
+	"changes = changes + $6::bigint, transactions = transactions + $7::bigint "                \
+	"WHERE migration = $1::text AND direction = $2::text AND part = 0 AND lsn = $3::pg_lsn"
 
 bool progress_create(struct pg *target, const struct progress *p, struct err *e)
 {
@@ -61,15 +68,13 @@ static bool prepare_claim(struct pg *target, struct err *e)
 
 static bool prepare_update(struct pg *target, struct err *e)
 {
-	return pg_prepare(target, update_name,
-			  "UPDATE pgcrossfade.progress SET lsn = $4::pg_lsn, "
-			  "commit_time = '2000-01-01 00:00:00+00'::timestamptz "
-			  "              + $5::bigint * interval '1 microsecond', "
-			  "changes = changes + $6::bigint, "
-			  "transactions = transactions + $7::bigint "
-			  "WHERE migration = $1::text AND direction = $2::text AND part = 0 "
-			  "AND lsn = $3::pg_lsn",
-			  e) ||
+	return (pg_prepare(target, update_name, MOVE_ROW, e) &&
+		pg_prepare(
+		    target, all_name,
+		    "WITH moved AS (" MOVE_ROW
+		    " AND pg_logical_emit_message(true, 'pgcrossfade', $8::text) IS NOT NULL "
+		    "RETURNING 1) SELECT 1 / count(*) FROM moved",
+		    e)) ||
 	       err_wrap(e, "prepare progress");
 }
 
@@ -86,16 +91,30 @@ bool progress_send_claim(struct pipe *pipe, const struct progress *p, lsn_t from
 	return pipe_send_prepared(pipe, claim_name, 3, params, e);
 }
 
-bool progress_send(struct pipe *pipe, const struct progress *p, const struct progress_step *s,
-		   struct err *e)
+/* mark NULL: the transaction has it already, and the claim. */
+static bool send_update(struct pipe *pipe, const struct progress *p, const struct progress_step *s,
+			const char *mark, struct err *e)
 {
 	char from[LSN_TEXT], to[LSN_TEXT], time[24], changes[24], transactions[24];
 	const char *params[] = { p->migration,          p->direction, lsn_format(s->from, from),
 				 lsn_format(s->to, to), time,         changes,
-				 transactions };
+				 transactions,          mark };
 
 	snprintf(time, sizeof time, "%" PRId64, s->commit_time);
 	snprintf(changes, sizeof changes, "%" PRIu64, s->changes);
 	snprintf(transactions, sizeof transactions, "%" PRIu64, s->transactions);
-	return pipe_send_prepared(pipe, update_name, 7, params, e);
+	return mark ? pipe_send_prepared(pipe, all_name, 8, params, e)
+		    : pipe_send_prepared(pipe, update_name, 7, params, e);
+}
+
+bool progress_send(struct pipe *pipe, const struct progress *p, const struct progress_step *s,
+		   struct err *e)
+{
+	return send_update(pipe, p, s, NULL, e);
+}
+
+bool progress_send_all(struct pipe *pipe, const struct progress *p, const struct progress_step *s,
+		       const char *mark, struct err *e)
+{
+	return send_update(pipe, p, s, mark, e);
 }

@@ -25,7 +25,7 @@ bool progress_create(struct pg *target, const struct progress *p, struct err *e)
 bool progress_load(struct pg *target, const char *migration, const char *direction, struct arena *a,
 		   struct progress **out, struct err *e);
 
-/* Prepares the update on the apply connection. */
+/* Prepares what is sent on the apply connection. */
 bool progress_prepare(struct pg *target, struct err *e);
 
 struct progress_step {
@@ -39,6 +39,13 @@ struct progress_step {
  * its run, and fails (22012) when the row does not say `from` any more.
  */
 bool progress_send_claim(struct pipe *pipe, const struct progress *p, lsn_t from, struct err *e);
+
+/*
+ * Claim and update at once, first in the target transaction, and before both the mark that the
+ * transaction is pgcrossfade's own: the text of a logical message.
+ */
+bool progress_send_all(struct pipe *pipe, const struct progress *p, const struct progress_step *s,
+		       const char *mark, struct err *e);
 
 /* Sends the update of the row that the transaction has claimed. */
 bool progress_send(struct pipe *pipe, const struct progress *p, const struct progress_step *s,

@@ -11,6 +11,8 @@
 
 PGconn *pg_raw(struct pg *pg); /* borrowed */
 
+unsigned *pg_pipes(struct pg *pg); /* begun and not finished: pg/pipe.c's */
+
 /* Turns a failed result (or NULL: the connection's own error) into *e. False. */
 bool pg_fail(struct pg *pg, const PGresult *res, struct err *e);
 

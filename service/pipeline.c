@@ -32,6 +32,7 @@ struct pipeline {
 	struct judge *judge;
 	struct applier *applier;
 	struct durable durable;
+	lsn_t sent_end; /* of what the applier waits for; 0: it ends with a part */
 	struct effort effort;
 	lsn_t skip_to; /* transactions up to it were applied before this pipeline was opened */
 	bool expected; /* the slot has to send the one at skip_to once more */
@@ -287,22 +288,65 @@ static void confirm(struct pipeline *p)
 		receiver_confirm(p->receiver, p->durable.durable);
 }
 
+/* What was sent, up to sent_end, is at the target. */
+static void settled(struct pipeline *p)
+{
+	durable_committed(&p->durable, p->sent_end);
+	p->sent_end = 0;
+}
+
+static bool settle(struct pipeline *p, struct err *e)
+{
+	if (!applier_settle(p->applier, e))
+		return false;
+	settled(p);
+	return true;
+}
+
+/* The judge asks on the applier's connection, up to the consistent point. */
+static bool may_go_ahead(const struct pipeline *p, const struct list *l)
+{
+	return l->first->commit_lsn >= judge_consistent_lsn(p->judge);
+}
+
+static bool apply(struct pipeline *p, struct list *l, struct err *e)
+{
+	bool ahead = may_go_ahead(p, l);
+	struct transaction *list = l->first;
+
+	l->first = NULL;
+	if (!applier_apply(p->applier, list, ahead, e))
+		return false;
+	p->effort.changes += l->changes;
+	settled(p);
+	p->sent_end = l->partial ? 0 : l->end_lsn; /* a part leaves its target transaction open */
+	if (!applier_waits(p->applier))
+		settled(p);
+	return true;
+}
+
+/* What came, or the answer to what was sent. */
+static bool work(struct pipeline *p, struct list *l, struct err *e)
+{
+	err_clear(e);
+	if (l->first)
+		return apply(p, l, e);
+	if (!settle(p, e))
+		return false;
+	durable_committed(&p->durable, l->end_lsn); /* there was nothing to do up to there */
+	return true;
+}
+
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 {
 	struct list l = { .tail = &l.first };
 	int64_t since = clock_us();
-	bool ok = gather(p, timeout_ms, &l, e);
+	bool ok = gather(p, applier_waits(p->applier) ? 0 : timeout_ms, &l, e);
 
 	p->effort.idle_us += clock_us() - since;
 	since = clock_us();
-	if (ok && l.first) {
-		err_clear(e);
-		ok = applier_apply(p->applier, l.first, e);
-		p->effort.applying_us += clock_us() - since;
-		p->effort.changes += ok ? l.changes : 0;
-	}
-	if (ok && l.end_lsn && !l.partial) /* a part leaves its target transaction open */
-		durable_committed(&p->durable, l.end_lsn);
+	ok = ok && work(p, &l, e);
+	p->effort.applying_us += clock_us() - since;
 	list_free(&l);
 	ok = ok && durable_look(&p->durable, e);
 	confirm(p);
@@ -312,7 +356,7 @@ bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 
 bool pipeline_flush(struct pipeline *p, struct err *e)
 {
-	bool ok = durable_force(&p->durable, e);
+	bool ok = settle(p, e) && durable_force(&p->durable, e);
 
 	confirm(p);
 	return ok;
@@ -354,7 +398,7 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 
 bool pipeline_retry(struct pipeline *p, struct retry *retry, struct err *e)
 {
-	return applier_retry(p->applier, retry, e);
+	return settle(p, e) && applier_retry(p->applier, retry, e);
 }
 
 lsn_t pipeline_exact_lsn(const struct pipeline *p)

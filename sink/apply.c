@@ -12,20 +12,35 @@
 enum { MAX_TRIES = 5 }; /* of a batch that met a deadlock or the like */
 enum { RETRIES_A_COMMIT = 100 };
 
+/* Where the target stands, or will when what was sent is answered. */
+struct standing {
+	lsn_t lsn;                    /* as the progress row says */
+	bool open;                    /* a target transaction waits for the next part */
+	struct progress_step carried; /* what the open one has applied so far */
+};
+
+/* What was sent at once, as sets. */
+struct flight {
+	struct transaction *list; /* NULL: nothing is under way */
+	struct pipe pipe;
+	bool begins, ends; /* a target transaction */
+	struct standing before, after;
+};
+
 struct applier {
 	struct pg *pg;
 	const struct plan *plan;
-	struct progress progress; /* lsn: as the row says */
-	struct arena arena;       /* bindings, texts */
+	struct progress progress;
+	struct standing now;
+	struct flight flight; /* sent, and not answered yet */
+	struct arena arena;   /* bindings, texts */
 	struct bindings bindings;
 	struct arena scratch; /* of one look at a batch */
 	struct rejects *rejects;
 	struct fold *fold;
 	struct batch *batch;
 	struct op_params params;
-	const char *mark;             /* SQL: this target transaction is ours */
-	bool open;                    /* a target transaction waits for the next part */
-	struct progress_step carried; /* what the open one has applied so far */
+	const char *mark, *mark_sql; /* this target transaction is ours */
 	lsn_t exact_lsn;
 };
 
@@ -52,12 +67,12 @@ static bool prepare_all(struct applier *a, struct err *e)
 	return true;
 }
 
-static const char *mark_sql(struct arena *arena, const char *migration)
+static void make_mark(struct applier *a, const char *migration)
 {
-	const char *text = arena_printf(arena, "apply %s", migration);
-
-	return arena_printf(arena, "SELECT pg_logical_emit_message(true, 'pgcrossfade', %s)",
-			    arena_literal(arena, text));
+	a->mark = arena_printf(&a->arena, "apply %s", migration);
+	a->mark_sql = arena_printf(&a->arena,
+				   "SELECT pg_logical_emit_message(true, 'pgcrossfade', %s)",
+				   arena_literal(&a->arena, a->mark));
 }
 
 bool applier_create(struct pg *target, const struct plan *plan, const struct progress *at,
@@ -68,12 +83,13 @@ bool applier_create(struct pg *target, const struct plan *plan, const struct pro
 	a->pg = target;
 	a->plan = plan;
 	a->progress = *at;
+	a->now.lsn = at->lsn;
 	a->exact_lsn = exact_lsn;
 	a->bindings = (struct bindings){ plan, &a->arena, NULL };
 	a->rejects = rejects_create(plan);
 	a->fold = fold_create(plan);
 	a->batch = batch_create(plan);
-	a->mark = mark_sql(&a->arena, plan->migration);
+	make_mark(a, plan->migration);
 	if (!prepare_all(a, e) || !rejects_load(a->rejects, target, e)) {
 		applier_destroy(a);
 		return false;
@@ -82,10 +98,19 @@ bool applier_create(struct pg *target, const struct plan *plan, const struct pro
 	return true;
 }
 
+static void list_destroy(struct transaction *list)
+{
+	for (struct transaction *next; list; list = next) {
+		next = list->next;
+		transaction_destroy(list);
+	}
+}
+
 void applier_destroy(struct applier *a)
 {
 	if (!a)
 		return;
+	list_destroy(a->flight.list);
 	rejects_destroy(a->rejects);
 	fold_destroy(a->fold);
 	batch_destroy(a->batch);
@@ -99,20 +124,25 @@ void applier_destroy(struct applier *a)
 
 enum { CLAIM_AT = 1 }; /* its place in what send_begin() sends */
 
-static bool send_begin(struct applier *a, struct pipe *pipe, struct err *e)
+/* whole: the one step that this target transaction makes; NULL: that comes at its end. */
+static bool send_begin(struct applier *a, struct pipe *pipe, const struct progress_step *whole,
+		       struct err *e)
 {
-	return pipe_send(pipe, "BEGIN", e) &&
-	       progress_send_claim(pipe, &a->progress, a->progress.lsn, e) &&
-	       pipe_send(pipe, a->mark, e) && pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e);
+	if (!pipe_send(pipe, "BEGIN", e))
+		return false;
+	bool claimed = whole ? progress_send_all(pipe, &a->progress, whole, a->mark, e)
+			     : progress_send_claim(pipe, &a->progress, a->now.lsn, e) &&
+				   pipe_send(pipe, a->mark_sql, e);
+	return claimed && pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e);
 }
 
 static struct progress_step step_to(const struct applier *a, const struct transaction *list)
 {
-	struct progress_step s = { .from = a->progress.lsn };
+	struct progress_step s = { .from = a->now.lsn };
 
-	if (a->open) {
-		s.changes = a->carried.changes;
-		s.transactions = a->carried.transactions;
+	if (a->now.open) {
+		s.changes = a->now.carried.changes;
+		s.transactions = a->now.carried.transactions;
 	}
 	for (const struct transaction *t = list; t; t = t->next) {
 		s.changes += t->nchanges;
@@ -121,18 +151,6 @@ static struct progress_step step_to(const struct applier *a, const struct transa
 		s.commit_time = t->commit_time;
 	}
 	return s;
-}
-
-static bool send_end(struct applier *a, struct pipe *pipe, const struct progress_step *s,
-		     struct err *e)
-{
-	return progress_send(pipe, &a->progress, s, e) && pipe_send(pipe, "COMMIT", e);
-}
-
-static void committed(struct applier *a, const struct progress_step *s)
-{
-	a->progress.lsn = s->to;
-	rejects_settled(a->rejects);
 }
 
 /* A claim that fails by a division by zero found the progress row moved. */
@@ -186,26 +204,79 @@ static bool list_ends(const struct transaction *list)
 	return list->last;
 }
 
-static bool apply_sets(struct applier *a, const struct transaction *list, struct err *e)
+static void chart(struct applier *a, struct transaction *list, struct flight *f)
 {
 	struct progress_step s = step_to(a, list);
-	bool begin = !a->open, end = list_ends(list);
-	struct pipe pipe;
+
+	*f = (struct flight){
+		.list = list, .begins = !a->now.open, .ends = list_ends(list), .before = a->now
+	};
+	f->after = (struct standing){ f->ends ? s.to : s.from, !f->ends, s };
+}
+
+static bool send_statements(struct applier *a, struct flight *f, struct err *e)
+{
+	const struct progress_step *s = &f->after.carried;
+	bool whole = f->begins && f->ends;
 
 	batch_reset(a->batch);
 	batch_fill(a->batch, a->fold);
-	if (!pipe_begin(&pipe, a->pg, e))
+	if (f->begins && !send_begin(a, &f->pipe, whole ? s : NULL, e))
 		return false;
-	bool sent = (!begin || send_begin(a, &pipe, e)) &&
-		    batch_send(a->batch, &pipe, &a->params, e);
-	sent = sent && (!end || send_end(a, &pipe, &s, e));
-	if (!finish_pipe(&pipe, sent, begin ? CLAIM_AT : PIPE_NONE, e))
+	if (!batch_send(a->batch, &f->pipe, &a->params, e))
 		return false;
-	a->open = !end;
-	a->carried = s;
-	if (end)
-		committed(a, &s);
+	if (f->ends && !whole && !progress_send(&f->pipe, &a->progress, s, e))
+		return false;
+	return !f->ends || pipe_send(&f->pipe, "COMMIT", e);
+}
+
+/* What was folded. False: not all of it went, and what went must not be committed. */
+static bool send_sets(struct applier *a, struct transaction *list, struct flight *f, struct err *e)
+{
+	struct err late = ERR_INIT;
+
+	chart(a, list, f);
+	if (!pipe_begin(&f->pipe, a->pg, e))
+		return false;
+	bool sent = send_statements(a, f, e);
+	sent = pipe_end(&f->pipe, sent ? e : &late) && sent;
+	if (sent)
+		a->now = f->after;
+	return sent;
+}
+
+static bool answered(struct applier *a, struct flight *f, bool sent, struct err *e)
+{
+	if (!finish_pipe(&f->pipe, sent, f->begins ? CLAIM_AT : PIPE_NONE, e))
+		return false;
+	if (f->ends)
+		rejects_settled(a->rejects);
 	return true;
+}
+
+static void undo(struct applier *a)
+{
+	pg_rollback(a->pg);
+	a->now.open = false;
+}
+
+/* Everything since before is as if it had not been. */
+static void go_back(struct applier *a, const struct standing *before)
+{
+	a->now = *before;
+	undo(a);
+}
+
+static bool apply_sets(struct applier *a, struct transaction *list, struct err *e)
+{
+	struct standing before = a->now;
+	struct flight f;
+	bool sent = send_sets(a, list, &f, e);
+
+	if (answered(a, &f, sent, e))
+		return true;
+	go_back(a, &before);
+	return false;
 }
 
 /* --- exact order --- */
@@ -225,13 +296,13 @@ static bool end_exact(struct applier *a, const struct transaction *t, const stru
 
 	if (!pipe_begin(&pipe, a->pg, e))
 		return false;
-	bool sent = send_end(a, &pipe, s, e);
+	bool sent = progress_send(&pipe, &a->progress, s, e) && pipe_send(&pipe, "COMMIT", e);
 	if (!finish_pipe(&pipe, sent, PIPE_NONE, e)) {
 		char lsn[LSN_TEXT];
 		return err_wrap(e, "commit of transaction %s", lsn_format(t->commit_lsn, lsn));
 	}
-	a->open = false;
-	committed(a, s);
+	a->now = (struct standing){ .lsn = s->to };
+	rejects_settled(a->rejects);
 	return true;
 }
 
@@ -240,7 +311,7 @@ static bool begin_exact(struct applier *a, struct err *e)
 	struct pipe pipe;
 
 	return pipe_begin(&pipe, a->pg, e) &&
-	       finish_pipe(&pipe, send_begin(a, &pipe, e), CLAIM_AT, e);
+	       finish_pipe(&pipe, send_begin(a, &pipe, NULL, e), CLAIM_AT, e);
 }
 
 static struct exact exact_of(struct applier *a)
@@ -253,13 +324,13 @@ static bool apply_exact(struct applier *a, const struct transaction *list, struc
 	struct exact x = exact_of(a);
 
 	for (const struct transaction *t = list; t; t = t->next) {
-		if (!a->open && !begin_exact(a, e))
+		if (!a->now.open && !begin_exact(a, e))
 			return false;
 		struct progress_step s = step_to_one(a, t);
-		a->open = true;
+		a->now.open = true;
 		if (!exact_apply(&x, t, e) || (t->last && !end_exact(a, t, &s, e)))
 			return false;
-		a->carried = s;
+		a->now.carried = s;
 	}
 	return true;
 }
@@ -278,16 +349,10 @@ static bool apply_together(struct applier *a, const struct transaction *list, st
 
 static bool may_go_together(const struct applier *a, const struct transaction *list)
 {
-	return rejects_possible(a->rejects) && !a->open && list->next && list_ends(list);
+	return rejects_possible(a->rejects) && !a->now.open && list->next && list_ends(list);
 }
 
 /* --- both --- */
-
-static void undo(struct applier *a)
-{
-	pg_rollback(a->pg);
-	a->open = false;
-}
 
 /* Earlier parts are gone with the rollback: only the stream can bring them again. */
 static bool again_from_start(struct applier *a, const struct transaction *t, struct err *e)
@@ -314,13 +379,13 @@ static bool in_order(struct applier *a, const struct transaction *list, struct e
 	return false;
 }
 
-static bool one_try(struct applier *a, const struct transaction *list, struct err *e)
+static bool one_try(struct applier *a, struct transaction *list, bool sets_tried, struct err *e)
 {
-	bool continues = a->open;
+	bool continues = a->now.open;
 
-	if (rejects_dirty(a->rejects) && !a->open && !rejects_load(a->rejects, a->pg, e))
+	if (rejects_dirty(a->rejects) && !continues && !rejects_load(a->rejects, a->pg, e))
 		return false;
-	switch (fold_list(a, list, e)) {
+	switch (sets_tried ? FOLD_NEEDS_ORDER : fold_list(a, list, e)) {
 	case FOLD_FAILED:
 		undo(a);
 		return false;
@@ -329,7 +394,6 @@ static bool one_try(struct applier *a, const struct transaction *list, struct er
 	case FOLDED:
 		if (apply_sets(a, list, e))
 			return true;
-		undo(a);
 		if (e->kind != ERR_DATA)
 			return false;
 		if (continues)
@@ -341,21 +405,20 @@ static bool one_try(struct applier *a, const struct transaction *list, struct er
 }
 
 /* What an earlier try committed in exact order is not applied twice. */
-static const struct transaction *not_applied(const struct applier *a,
-					     const struct transaction *list)
+static struct transaction *not_applied(const struct applier *a, struct transaction *list)
 {
-	while (list && list->commit_lsn <= a->progress.lsn)
+	while (list && list->commit_lsn <= a->now.lsn)
 		list = list->next;
 	return list;
 }
 
-bool applier_apply(struct applier *a, const struct transaction *list, struct err *e)
+static bool apply_now(struct applier *a, struct transaction *list, bool sets_tried, struct err *e)
 {
-	bool continues = a->open;
+	bool continues = a->now.open;
 
 	for (unsigned tries = 1;; tries++) {
 		list = not_applied(a, list);
-		if (!list || one_try(a, list, e))
+		if (!list || one_try(a, list, sets_tried, e))
 			return true;
 		if (e->kind != ERR_RETRY || pg_lost(a->pg) || continues || tries == MAX_TRIES ||
 		    a->exact_lsn == list->commit_lsn)
@@ -363,6 +426,87 @@ bool applier_apply(struct applier *a, const struct transaction *list, struct err
 		err_clear(e);
 	}
 }
+
+/* --- ahead: sent while the target is still busy with what was sent before --- */
+
+/* What was under way was refused: it is applied again, and waited for. */
+static bool recover(struct applier *a, struct flight *f, struct err *e)
+{
+	bool refused = e->kind == ERR_DATA;
+
+	go_back(a, &f->before);
+	if (pg_lost(a->pg) || (!refused && (e->kind != ERR_RETRY || f->before.open)))
+		return false;
+	if (refused && f->before.open)
+		return again_from_start(a, f->list, e);
+	err_clear(e);
+	return apply_now(a, f->list, refused, e);
+}
+
+bool applier_settle(struct applier *a, struct err *e)
+{
+	struct flight f = a->flight;
+
+	a->flight.list = NULL;
+	bool ok = !f.list || answered(a, &f, true, e) || recover(a, &f, e);
+	list_destroy(f.list);
+	return ok;
+}
+
+/*
+ * Without what it follows the new flight cannot be committed: it either continues the target
+ * transaction that failed, or claims the progress row at a position that was not reached.
+ */
+static bool follow(struct applier *a, struct flight *f, bool sent, struct err *e)
+{
+	struct flight earlier = a->flight;
+	struct err why = ERR_INIT, ignored = ERR_INIT;
+	bool ok = !earlier.list || answered(a, &earlier, true, &why);
+
+	a->flight.list = NULL;
+	if (ok && sent) {
+		a->flight = *f;
+		list_destroy(earlier.list);
+		return true;
+	}
+	answered(a, f, false, &ignored);
+	go_back(a, &f->before);
+	if (!ok && sent) {
+		ok = recover(a, &earlier, &why) && apply_now(a, f->list, false, &why);
+		if (!ok)
+			*e = why;
+	}
+	list_destroy(earlier.list);
+	list_destroy(f->list);
+	return ok && sent;
+}
+
+static bool goes_ahead(struct applier *a, const struct transaction *list)
+{
+	struct err ignored = ERR_INIT;
+
+	return !rejects_dirty(a->rejects) && fold_list(a, list, &ignored) == FOLDED;
+}
+
+bool applier_apply(struct applier *a, struct transaction *list, bool ahead, struct err *e)
+{
+	struct flight f;
+
+	if (ahead && goes_ahead(a, list)) {
+		bool sent = send_sets(a, list, &f, e);
+		return follow(a, &f, sent, e);
+	}
+	bool ok = applier_settle(a, e) && apply_now(a, list, false, e);
+	list_destroy(list);
+	return ok;
+}
+
+bool applier_waits(const struct applier *a)
+{
+	return a->flight.list != NULL;
+}
+
+/* --- rejects --- */
 
 static bool retry_slice(struct applier *a, struct retry *retry, struct err *e)
 {
@@ -391,6 +535,8 @@ bool applier_retry(struct applier *a, struct retry *retry, struct err *e)
 {
 	struct retry before = *retry;
 
+	if (!applier_settle(a, e))
+		return false;
 	if (rejects_dirty(a->rejects) && !rejects_load(a->rejects, a->pg, e))
 		return false;
 	if (begin_exact(a, e) && retry_slice(a, retry, e)) {
@@ -404,12 +550,12 @@ bool applier_retry(struct applier *a, struct retry *retry, struct err *e)
 
 const char *applier_mark(const struct applier *a)
 {
-	return a->mark;
+	return a->mark_sql;
 }
 
 bool applier_is_open(const struct applier *a)
 {
-	return a->open;
+	return a->now.open;
 }
 
 lsn_t applier_exact_lsn(const struct applier *a)

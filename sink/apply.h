@@ -6,7 +6,10 @@
  * in exact source order, each in a target transaction of its own. A source transaction
  * that comes in parts is applied to one target transaction that stays open in between.
  *
- * Ownership  the applier borrows connection and plan; transactions stay the caller's.
+ * Ahead      The target works on one list while the next one is folded and sent. That one is
+ *            refused when the first is: what is committed has no gaps.
+ *
+ * Ownership  the applier borrows connection and plan; transactions become its own.
  * Errors     ERR_DATA: the target really refuses the row that the text names.
  *            ERR_RETRY: open the connection again, read progress back, stream from there;
  *            applier_exact_lsn() then says which transaction must go in exact order
@@ -28,8 +31,16 @@ bool applier_create(struct pg *target, const struct plan *plan, const struct pro
 		    lsn_t exact_lsn, struct applier **out, struct err *e);
 void applier_destroy(struct applier *a); /* NULL is fine */
 
-/* list: in commit order, linked by next; only the last may be a part that is not last. */
-bool applier_apply(struct applier *a, const struct transaction *list, struct err *e);
+/*
+ * list: in commit order, linked by next; only the last may be a part that is not last. It
+ * becomes the applier's, also after a failure. ahead: it may still be under way when this
+ * returns; the list before it is not. The connection is nobody else's until then.
+ */
+bool applier_apply(struct applier *a, struct transaction *list, bool ahead, struct err *e);
+
+/* Waits for what is under way. */
+bool applier_settle(struct applier *a, struct err *e);
+bool applier_waits(const struct applier *a);
 
 /* How far the rejects have been tried again. */
 struct retry {
