@@ -3,7 +3,8 @@
  *
  * A list of transactions is applied as one set-based target transaction with its
  * progress row in it; when a row is refused, the same transactions are applied again
- * in exact source order, each in a target transaction of its own. A source transaction
+ * in exact source order, each in a target transaction of its own; where rows may be put
+ * aside, first all of them in one. A source transaction
  * that comes in parts is applied to one target transaction that stays open in between.
  *
  * Ahead      The target works on one list while the next one is folded and sent. That one is
