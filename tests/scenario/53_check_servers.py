@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 
+import psycopg2
+
 from harness import processes
 from harness.fingerprint import changed, fingerprint
 from harness.flow import Flow
@@ -193,7 +195,19 @@ def obey(s, migration):
         for statement in line[line.index("ALTER SYSTEM"):].rstrip(";").split(";"):
             s.source.rows(statement) if "SELECT" in statement else s.source.run(statement)
         s.source.forget()
-        migration.check()
+        if s.source.value("SHOW output_plugin_libraries") != 'pgoutput, "Other-one", wal2json':
+            raise Failed("the list is not what it was, and wal2json")
+        left = migration.check(expect=0 if wal2json_is_there(s) else EXIT_CHECK).text
+        if "output_plugin_libraries" in left:
+            raise Failed(f"check is not content:\n{left}")
+
+
+def wal2json_is_there(s):
+    try:
+        s.source.run("LOAD 'wal2json'")
+        return True
+    except psycopg2.Error:
+        return False
 
 
 def other_starts(s, migration):
