@@ -226,8 +226,8 @@ static bool report(struct receiver *r, struct err *e)
  */
 static bool nobody_waits(struct receiver *r)
 {
-	return r->source->ops->by_message && (queue_bytes(r->queue) > HEAP_BYTES ||
-					      assembler_bytes(r->assembler) > HEAP_BYTES);
+	return r->source->ops->by_message &&
+	       (queue_bytes(r->queue) > HEAP_BYTES || assembler_bytes(r->assembler) > HEAP_BYTES);
 }
 
 /* A full queue leaves the socket alone; a confirmation is noticed within a second. */
