@@ -201,8 +201,12 @@ void pipeline_recorded(struct pipeline *p, lsn_t position)
 
 void pipeline_close(struct pipeline *p)
 {
+	struct err ignored = ERR_INIT;
+
 	if (!p)
 		return;
+	if (p->applier) /* else it might be committed after what comes next */
+		applier_settle(p->applier, &ignored);
 	receiver_stop(p->receiver);
 	applier_destroy(p->applier);
 	judge_destroy(p->judge);

@@ -247,6 +247,8 @@ static bool send_sets(struct applier *a, struct transaction *list, struct flight
 
 static bool answered(struct applier *a, struct flight *f, bool sent, struct err *e)
 {
+	if (!f->pipe.pg) /* it did not begin */
+		return false;
 	if (!finish_pipe(&f->pipe, sent, f->begins ? CLAIM_AT : PIPE_NONE, e))
 		return false;
 	if (f->ends)
