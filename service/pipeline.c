@@ -265,7 +265,7 @@ static bool take(struct pipeline *p, struct list *l, struct transaction *t, stru
 	l->bytes += transaction_size(t);
 	l->changes += t->nchanges;
 	l->partial = !t->last;
-	return judge_filter(p->judge, t, e);
+	return true;
 }
 
 /* Waits for the first, then takes what is there already. */
@@ -317,11 +317,16 @@ static bool apply(struct pipeline *p, struct list *l, struct err *e)
 {
 	bool ahead = may_go_ahead(p, l);
 	struct transaction *list = l->first;
+	uint64_t changes = 0;
 
+	if (!judge_filter(p->judge, list, e))
+		return false;
+	for (const struct transaction *t = list; t; t = t->next)
+		changes += t->nchanges;
 	l->first = NULL;
 	if (!applier_apply(p->applier, list, ahead, e))
 		return false;
-	p->effort.changes += l->changes;
+	p->effort.changes += changes;
 	settled(p);
 	p->sent_end = l->partial ? 0 : l->end_lsn; /* a part leaves its target transaction open */
 	if (!applier_waits(p->applier))

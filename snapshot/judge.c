@@ -92,14 +92,13 @@ lsn_t judge_consistent_lsn(const struct judge *j)
 
 /* --- between lowest and highest: ask the ledger, a table's keys at a time --- */
 
-/* The rows of one table in one transaction whose chunk decides. */
+/* Rows of one table whose chunk decides, in the order in which they are judged. */
 struct docket {
 	struct table_plan *table;
-	struct transaction *transaction;
+	lsn_t until;               /* rows of transactions before it are in here */
 	unsigned count, cap, next; /* next: the verdict to be read */
 	const struct value **rows; /* plan order */
-	bool *apply;               /* the verdicts */
-	bool truncated;
+	lsn_t *lgs;                /* that their chunks were copied under */
 };
 
 static void docket_add(struct docket *d, const struct value *row)
@@ -107,7 +106,7 @@ static void docket_add(struct docket *d, const struct value *row)
 	if (d->count == d->cap) {
 		d->cap = d->cap ? d->cap * 2 : 64;
 		d->rows = xrealloc(d->rows, d->cap * sizeof *d->rows);
-		d->apply = xrealloc(d->apply, d->cap * sizeof *d->apply);
+		d->lgs = xrealloc(d->lgs, d->cap * sizeof *d->lgs);
 	}
 	d->rows[d->count++] = row;
 }
@@ -122,18 +121,20 @@ static bool put_keys(const struct docket *d, const struct param *p, struct buf *
 	return true;
 }
 
-static bool read_verdicts(struct docket *d, const struct pg_result *r, lsn_t commit, struct err *e)
+static bool read_lgs(struct docket *d, const struct pg_result *r, struct err *e)
 {
 	if (pg_rows(r) != d->count)
 		return err_set(e, ERR_INPUT, "%s: %u keys lie in %u chunks", d->table->label,
 			       d->count, pg_rows(r));
 	for (unsigned i = 0; i < d->count; i++)
-		d->apply[i] = commit >= pg_lsn(r, i, 1);
+		d->lgs[i] = pg_lsn(r, i, 1);
 	return true;
 }
 
-static bool docket_judge(struct judge *j, struct docket *d, lsn_t commit, struct err *e)
+static bool docket_ask(struct judge *j, struct docket *d, struct err *e)
 {
+	if (d->count == 0)
+		return true;
 	const struct statement *s = &d->table->chunk.judge;
 	struct span *span = &j->spans[d->table - j->plan->tables];
 	struct buf *bufs = xcalloc(s->nparams, sizeof *bufs);
@@ -146,7 +147,7 @@ static bool docket_judge(struct judge *j, struct docket *d, lsn_t commit, struct
 		ok = put_keys(d, &s->params[i], &bufs[i], e);
 		arrays[i] = buf_bytes(&bufs[i]);
 	}
-	ok = ok && pg_query_arrays(j->target, s, arrays, &r, e) && read_verdicts(d, r, commit, e);
+	ok = ok && pg_query_arrays(j->target, s, arrays, &r, e) && read_lgs(d, r, e);
 	pg_result_free(r);
 	for (unsigned i = 0; i < s->nparams; i++)
 		buf_free(&bufs[i]);
@@ -229,25 +230,37 @@ static const struct binding *change_of(struct judge *j, const struct table_plan 
 	return b && b->table == t ? b : NULL;
 }
 
-static bool fill_docket(struct judge *j, struct docket *d, struct err *e)
+static void collect(struct judge *j, struct docket *d, struct transaction *t)
 {
-	struct transaction *t = d->transaction;
-
 	for (struct change *c = t->changes; c; c = c->next) {
 		const struct binding *b = change_of(j, d->table, c);
-		if (!b)
+		if (!b || c->kind == CHANGE_TRUNCATE)
 			continue;
-		if (c->kind == CHANGE_TRUNCATE) {
-			if (!judge_truncate(j, d->table, c, t, e))
-				return false;
-			d->truncated = true;
-			continue;
-		}
 		struct images i = images_of(b, c, &t->arena);
 		if (i.before)
 			docket_add(d, i.before);
 		if (i.after)
 			docket_add(d, i.after);
+	}
+}
+
+/* What one transaction does to one table. */
+struct hearing {
+	struct docket *docket;
+	struct transaction *transaction;
+	bool truncated;
+};
+
+static bool judge_truncates(struct judge *j, struct hearing *h, struct err *e)
+{
+	const struct table_plan *table = h->docket->table;
+
+	for (struct change *c = h->transaction->changes; c; c = c->next) {
+		if (!change_of(j, table, c) || c->kind != CHANGE_TRUNCATE)
+			continue;
+		if (!judge_truncate(j, table, c, h->transaction, e))
+			return false;
+		h->truncated = true;
 	}
 	return true;
 }
@@ -277,14 +290,14 @@ static const struct relation *whole_relation(struct judge *j, const struct table
 }
 
 /* As the row is at the source by now; what becomes of it until then is in that. */
-static bool read_again(struct judge *j, const struct docket *d, struct change *c,
+static bool read_again(struct judge *j, const struct hearing *h, struct change *c,
 		       const struct value *key, bool *keep, struct err *e)
 {
-	const struct table_plan *t = d->table;
-	struct transaction *tr = d->transaction;
+	const struct table_plan *t = h->docket->table;
+	struct transaction *tr = h->transaction;
 	struct value *row;
 
-	if (d->truncated)
+	if (h->truncated)
 		return err_set(
 		    e, ERR_CONFIG,
 		    "one transaction emptied %s and moved a row with a long value between "
@@ -301,7 +314,7 @@ static bool read_again(struct judge *j, const struct docket *d, struct change *c
 }
 
 /* What is left of a change when each image has its verdict. NONE: drop it. */
-static bool cut_change(struct judge *j, const struct docket *d, struct change *c,
+static bool cut_change(struct judge *j, const struct hearing *h, struct change *c,
 		       const struct images *i, bool *keep, struct err *e)
 {
 	*keep = i->before_applies || i->after_applies;
@@ -313,39 +326,42 @@ static bool cut_change(struct judge *j, const struct docket *d, struct change *c
 	}
 	c->kind = CHANGE_INSERT;
 	c->has_before = false;
-	return !unchanged_left(d->table, i->after) || read_again(j, d, c, i->after, keep, e);
+	return !unchanged_left(h->docket->table, i->after) ||
+	       read_again(j, h, c, i->after, keep, e);
 }
 
 /* By its chunk, unless its row was read again later. */
-static bool next_applies(const struct judge *j, struct docket *d, const struct value *row)
+static bool next_applies(const struct judge *j, const struct hearing *h, const struct value *row)
 {
-	return row && d->apply[d->next++] &&
-	       d->transaction->commit_lsn >= reread_lsn(j->reread, d->table, row);
+	struct docket *d = h->docket;
+	lsn_t commit = h->transaction->commit_lsn;
+
+	return row && commit >= d->lgs[d->next++] && commit >= reread_lsn(j->reread, d->table, row);
 }
 
-static bool judge_change(struct judge *j, struct docket *d, struct change *c, bool *keep,
+static bool judge_change(struct judge *j, const struct hearing *h, struct change *c, bool *keep,
 			 struct err *e)
 {
-	const struct binding *b = change_of(j, d->table, c);
+	const struct binding *b = change_of(j, h->docket->table, c);
 
 	*keep = true;
 	if (!b || c->kind == CHANGE_TRUNCATE)
 		return true;
-	struct images i = images_of(b, c, &d->transaction->arena);
-	i.before_applies = next_applies(j, d, i.before);
-	i.after_applies = next_applies(j, d, i.after);
-	return cut_change(j, d, c, &i, keep, e);
+	struct images i = images_of(b, c, &h->transaction->arena);
+	i.before_applies = next_applies(j, h, i.before);
+	i.after_applies = next_applies(j, h, i.after);
+	return cut_change(j, h, c, &i, keep, e);
 }
 
-static bool apply_verdicts(struct judge *j, struct docket *d, struct err *e)
+static bool apply_verdicts(struct judge *j, const struct hearing *h, struct err *e)
 {
-	struct transaction *t = d->transaction;
+	struct transaction *t = h->transaction;
 	struct change **link = &t->changes;
 	bool keep;
 
 	while (*link) {
 		struct change *c = *link;
-		if (!judge_change(j, d, c, &keep, e))
+		if (!judge_change(j, h, c, &keep, e))
 			return false;
 		if (keep)
 			link = &c->next;
@@ -372,31 +388,43 @@ static void drop_changes(struct judge *j, struct transaction *t, const struct ta
 	t->tail = link;
 }
 
-static bool filter_by_chunk(struct judge *j, struct transaction *t, struct table_plan *table,
-			    struct err *e)
+static void docket_finish(struct docket *d)
 {
-	struct docket d = { .table = table, .transaction = t };
-	bool ok =
-	    fill_docket(j, &d, e) &&
-	    (d.count == 0 || (docket_judge(j, &d, t->commit_lsn, e) && apply_verdicts(j, &d, e)));
+	free(d->rows);
+	free(d->lgs);
+}
 
-	free(d.rows);
-	free(d.apply);
+static bool hear(struct judge *j, struct docket *d, struct transaction *t, struct err *e)
+{
+	struct hearing h = { d, t, false };
+
+	return judge_truncates(j, &h, e) && apply_verdicts(j, &h, e);
+}
+
+/* A row that was read again meanwhile may have drawn in transactions that were past it. */
+static bool filter_by_chunk(struct judge *j, struct docket *d, struct transaction *t, struct err *e)
+{
+	struct docket own = { .table = d->table };
+
+	if (t->commit_lsn < d->until)
+		return hear(j, d, t, e);
+	collect(j, &own, t);
+	bool ok = docket_ask(j, &own, e) && hear(j, &own, t, e);
+	docket_finish(&own);
 	return ok;
 }
 
-static bool filter_table(struct judge *j, struct transaction *t, unsigned table, struct err *e)
+static bool filter_table(struct judge *j, struct transaction *t, struct docket *d, unsigned table,
+			 struct err *e)
 {
-	struct table_plan *plan = &j->plan->tables[table];
-
 	switch (table_verdict(j, table, t->commit_lsn)) {
 	case APPLY:
 		break;
 	case IN_COPY:
-		drop_changes(j, t, plan);
+		drop_changes(j, t, d->table);
 		break;
 	case BY_CHUNK:
-		return filter_by_chunk(j, t, plan, e);
+		return filter_by_chunk(j, d, t, e);
 	}
 	return true;
 }
@@ -412,17 +440,55 @@ static void find_tables(struct judge *j, const struct transaction *t, bool *pres
 	}
 }
 
-bool judge_filter(struct judge *j, struct transaction *t, struct err *e)
+static bool *tables_of(struct judge *j, const struct transaction *t)
 {
+	bool *present = xcalloc(j->plan->ntables, sizeof *present);
+
+	find_tables(j, t, present);
+	return present;
+}
+
+static void collect_all(struct judge *j, struct docket *dockets, struct transaction *t)
+{
+	bool *present = tables_of(j, t);
+
+	for (unsigned i = 0; i < j->plan->ntables; i++)
+		if (present[i] && table_verdict(j, i, t->commit_lsn) == BY_CHUNK)
+			collect(j, &dockets[i], t);
+	free(present);
+}
+
+static bool filter_all(struct judge *j, struct docket *dockets, struct transaction *t,
+		       struct err *e)
+{
+	bool *present = tables_of(j, t), ok = true;
+
+	for (unsigned i = 0; ok && i < j->plan->ntables; i++)
+		ok = !present[i] || filter_table(j, t, &dockets[i], i, e);
+	free(present);
+	return ok;
+}
+
+bool judge_filter(struct judge *j, struct transaction *list, struct err *e)
+{
+	unsigned ntables = j->plan->ntables;
 	bool ok = true;
 
-	if (t->commit_lsn >= judge_consistent_lsn(j))
+	if (!list || list->commit_lsn >= judge_consistent_lsn(j))
 		return true;
-	bool *present = xcalloc(j->plan->ntables, sizeof *present);
-	find_tables(j, t, present);
-	for (unsigned i = 0; ok && i < j->plan->ntables; i++)
-		ok = !present[i] || filter_table(j, t, i, e);
-	free(present);
+	struct docket *dockets = xcalloc(ntables, sizeof *dockets);
+	for (unsigned i = 0; i < ntables; i++)
+		dockets[i] =
+		    (struct docket){ .table = &j->plan->tables[i], .until = highest(j, i) };
+	for (struct transaction *t = list; t; t = t->next)
+		collect_all(j, dockets, t);
+	for (unsigned i = 0; ok && i < ntables; i++)
+		ok = docket_ask(j, &dockets[i], e);
+	for (struct transaction *t = list; ok && t; t = t->next)
+		ok = filter_all(j, dockets, t, e);
 	reread_close(j->reread);
+	for (unsigned i = 0; i < ntables; i++)
+		docket_finish(&dockets[i]);
+	free(dockets);
 	return ok;
 }

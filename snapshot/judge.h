@@ -30,8 +30,11 @@ struct judge;
 bool judge_create(const struct reread_options *options, struct judge **out, struct err *e);
 void judge_destroy(struct judge *j); /* NULL is fine */
 
-/* Takes the changes out of t that are in the copy. */
-bool judge_filter(struct judge *j, struct transaction *t, struct err *e);
+/*
+ * Takes the changes that are in the copy out of the list, which is in commit order. The ledger is
+ * asked once a table for all of it: an answer costs a look at every chunk.
+ */
+bool judge_filter(struct judge *j, struct transaction *list, struct err *e);
 
 lsn_t judge_consistent_lsn(const struct judge *j);
 
