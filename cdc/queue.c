@@ -40,10 +40,7 @@ void queue_destroy(struct queue *q)
 {
 	if (!q)
 		return;
-	for (struct transaction *t = q->head, *next; t; t = next) {
-		next = t->next;
-		transaction_destroy(t);
-	}
+	transaction_destroy_all(q->head);
 	pthread_cond_destroy(&q->room);
 	pthread_cond_destroy(&q->items);
 	pthread_mutex_destroy(&q->lock);

@@ -19,6 +19,14 @@ void transaction_destroy(struct transaction *t)
 	free(t);
 }
 
+void transaction_destroy_all(struct transaction *first)
+{
+	for (struct transaction *next; first; first = next) {
+		next = first->next;
+		transaction_destroy(first);
+	}
+}
+
 void transaction_append(struct transaction *t, struct change *c)
 {
 	c->next = NULL;

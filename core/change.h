@@ -95,7 +95,8 @@ struct transaction {
 };
 
 struct transaction *transaction_create(void);
-void transaction_destroy(struct transaction *t); /* NULL is fine */
+void transaction_destroy(struct transaction *t);         /* NULL is fine */
+void transaction_destroy_all(struct transaction *first); /* and those that follow by next */
 void transaction_append(struct transaction *t, struct change *c);
 
 /* Bytes of memory it holds. */

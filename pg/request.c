@@ -111,29 +111,16 @@ bool request_wanted(struct pg *target, int64_t id, bool *wanted, struct err *e)
 	return ok || err_wrap(e, "look whether a request still stands");
 }
 
-bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
-		    struct err *e)
+bool request_settle(struct pg *target, const char *migration, const char *kind, bool done,
+		    const char *message, struct err *e)
 {
-	const char *params[] = { migration, done ? "done" : "failed", message };
+	const char *params[] = { migration, done ? "done" : "failed", message, kind };
 
 	return pg_query(target,
 			"UPDATE pgcrossfade.request SET state = $2, message = $3, "
-			"finished_at = clock_timestamp() "
-			"WHERE migration = $1 AND state IN ('running', 'withdrawn')",
-			3, params, NULL, e) ||
-	       err_wrap(e, "answer requests");
-}
-
-bool request_settle_done(struct pg *target, const char *migration, const char *kind,
-			 const char *message, struct err *e)
-{
-	const char *params[] = { migration, kind, message };
-
-	return pg_query(target,
-			"UPDATE pgcrossfade.request SET state = 'done', message = $3, "
-			"finished_at = clock_timestamp() "
-			"WHERE migration = $1 AND kind = $2 AND state IN ('running', 'withdrawn')",
-			3, params, NULL, e) ||
+			"finished_at = clock_timestamp() WHERE migration = $1 "
+			"AND state IN ('running', 'withdrawn') AND kind = coalesce($4, kind)",
+			4, params, NULL, e) ||
 	       err_wrap(e, "answer requests");
 }
 

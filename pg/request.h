@@ -42,12 +42,9 @@ bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err
 bool request_recall(struct pg *target, int64_t id, struct err *e);
 bool request_wanted(struct pg *target, int64_t id, bool *wanted, struct err *e);
 
-/* Those a run has taken and not answered get this outcome. */
-bool request_settle(struct pg *target, const char *migration, bool done, const char *message,
-		    struct err *e);
-/* The same for one kind, which was done before the run could say so. */
-bool request_settle_done(struct pg *target, const char *migration, const char *kind,
-			 const char *message, struct err *e);
+/* Those a run has taken and not answered get this outcome. kind NULL: all of them. */
+bool request_settle(struct pg *target, const char *migration, const char *kind, bool done,
+		    const char *message, struct err *e);
 bool request_load(struct pg *target, int64_t id, struct arena *a, struct request **out,
 		  struct err *e);
 

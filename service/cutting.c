@@ -21,7 +21,7 @@ static enum outcome give_up(struct run *r, struct err *e)
 {
 	log_event(LOG_WARN, "cutover.given_up", "tries=%u reason=%s", r->cutting.tries,
 		  log_quote(&r->session.arena, e->text));
-	bool ok = request_settle(r->session.target, r->migration->name, false, e->text, e);
+	bool ok = request_settle(r->session.target, r->migration->name, NULL, false, e->text, e);
 	r->cutting = (struct cutting){ 0 };
 	return ok ? STEP_BACK : STEP_FAILED;
 }
@@ -129,7 +129,7 @@ static enum outcome finish(struct run *r, int64_t pause_us, struct err *e)
 	rejected_log(r->session.target, r->migration->name);
 	log_event(LOG_INFO, "cutover.switched", "write_pause_us=%" PRId64, pause_us);
 	streaming_close(r); /* the old tables are frozen: nothing more can come */
-	if (!request_settle(r->session.target, r->migration->name, true, text, e))
+	if (!request_settle(r->session.target, r->migration->name, NULL, true, text, e))
 		return STEP_FAILED;
 	if (!hook_run(r->migration, HOOK_AFTER_CUTOVER, r->session.target, &hook))
 		log_event(LOG_WARN, "hook.failed", "error=%s",

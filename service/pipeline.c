@@ -231,15 +231,6 @@ static bool list_full(const struct list *l)
 	return l->partial || l->changes >= BATCH_CHANGES || l->bytes >= BATCH_BYTES;
 }
 
-static void list_free(struct list *l)
-{
-	while (l->first) {
-		struct transaction *t = l->first;
-		l->first = t->next;
-		transaction_destroy(t);
-	}
-}
-
 static bool take(struct pipeline *p, struct list *l, struct transaction *t, struct err *e)
 {
 	t->next = NULL;
@@ -356,7 +347,7 @@ bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 	since = clock_us();
 	ok = ok && work(p, &l, e);
 	p->effort.applying_us += clock_us() - since;
-	list_free(&l);
+	transaction_destroy_all(l.first);
 	ok = ok && durable_look(&p->durable, e);
 	confirm(p);
 	ok = ok && check_history(p, receiver_position(p->receiver), e);

@@ -262,13 +262,13 @@ static bool settle_requests(struct run *r, struct err *e)
 	if (r->phase == PH_CUTOVER)
 		return true;
 	if (r->phase == PH_SWITCHED &&
-	    !request_settle_done(target, name, "cutover",
-				 "switched; the run was interrupted before it could say so", e))
+	    !request_settle(target, name, "cutover", true,
+			    "switched; the run was interrupted before it could say so", e))
 		return false;
 	if (r->phase == PH_COMPLETE &&
-	    !request_settle_done(target, name, "complete", "complete", e))
+	    !request_settle(target, name, "complete", true, "complete", e))
 		return false;
-	return request_settle(target, name, false, "the run was interrupted; ask again", e);
+	return request_settle(target, name, NULL, false, "the run was interrupted; ask again", e);
 }
 
 /* Also before the stream begins: a copy is of no use without its slot. */

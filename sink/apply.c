@@ -98,19 +98,11 @@ bool applier_create(struct pg *target, const struct plan *plan, const struct pro
 	return true;
 }
 
-static void list_destroy(struct transaction *list)
-{
-	for (struct transaction *next; list; list = next) {
-		next = list->next;
-		transaction_destroy(list);
-	}
-}
-
 void applier_destroy(struct applier *a)
 {
 	if (!a)
 		return;
-	list_destroy(a->flight.list);
+	transaction_destroy_all(a->flight.list);
 	rejects_destroy(a->rejects);
 	fold_destroy(a->fold);
 	batch_destroy(a->batch);
@@ -451,7 +443,7 @@ bool applier_settle(struct applier *a, struct err *e)
 
 	a->flight.list = NULL;
 	bool ok = !f.list || answered(a, &f, true, e) || recover(a, &f, e);
-	list_destroy(f.list);
+	transaction_destroy_all(f.list);
 	return ok;
 }
 
@@ -468,7 +460,7 @@ static bool follow(struct applier *a, struct flight *f, bool sent, struct err *e
 	a->flight.list = NULL;
 	if (ok && sent) {
 		a->flight = *f;
-		list_destroy(earlier.list);
+		transaction_destroy_all(earlier.list);
 		return true;
 	}
 	answered(a, f, false, &ignored);
@@ -478,8 +470,8 @@ static bool follow(struct applier *a, struct flight *f, bool sent, struct err *e
 		if (!ok)
 			*e = why;
 	}
-	list_destroy(earlier.list);
-	list_destroy(f->list);
+	transaction_destroy_all(earlier.list);
+	transaction_destroy_all(f->list);
 	return ok && sent;
 }
 
@@ -499,7 +491,7 @@ bool applier_apply(struct applier *a, struct transaction *list, bool ahead, stru
 		return follow(a, &f, sent, e);
 	}
 	bool ok = applier_settle(a, e) && apply_now(a, list, false, e);
-	list_destroy(list);
+	transaction_destroy_all(list);
 	return ok;
 }
 
