@@ -16,7 +16,8 @@ enum {
 	WORTH_IT = 16 << 20, /* less than that is streamed at once */
 	LEAVE_TO_STREAM = 1 << 20,
 	FIRST_STEP = 8 << 20,  /* so that there is something to apply soon */
-	LAST_STEP = 256 << 20, /* a step is at most that long */
+	LAST_STEP = 256 << 20, /* a step is at most that long, */
+	LONG_STEP = 1 << 30,   /* but for one that looks for the end of a large transaction */
 	STEP_GROWTH = 4,
 	ADVANCE_AFTER = 512 << 20, /* it reads WAL again as well */
 	RESULT_BYTES = 512 << 20,  /* what a step should make at most */
@@ -44,8 +45,10 @@ struct backlog {
 	lsn_t at;                /* everything before it was handed on */
 	lsn_t applied, advanced; /* durable at the target; what the slot knows of it */
 	uint64_t step, limit;    /* the next one's length; at most */
-	uint64_t asked, made;    /* WAL and result of the step at hand */
-	lsn_t restart;           /* where the one before was read from */
+	uint64_t asked;          /* WAL of the step at hand, at most */
+	uint64_t read, made;     /* WAL and result of the one before */
+	lsn_t restart;           /* where that was read from */
+	bool is_long;            /* the step at hand is */
 	struct standing {
 		lsn_t flushed;       /* there is no more than that */
 		lsn_t restart, next; /* of the cursor: reads from there, has given out that */
@@ -113,8 +116,8 @@ static bool call(struct backlog *b, struct err *e)
 /* A result that is large for its WAL (long values compress well) makes for shorter steps. */
 static void adapt_step(struct backlog *b)
 {
-	if (b->made > RESULT_BYTES / 4 && b->asked) {
-		uint64_t fits = (uint64_t)((double)b->asked / (double)b->made * RESULT_BYTES);
+	if (b->made > RESULT_BYTES / 4 && b->read) {
+		uint64_t fits = (uint64_t)((double)b->read / (double)b->made * RESULT_BYTES);
 		b->limit = fits < FIRST_STEP ? FIRST_STEP : fits < LAST_STEP ? fits : LAST_STEP;
 	}
 	b->step = b->step * STEP_GROWTH < b->limit ? b->step * STEP_GROWTH : b->limit;
@@ -128,13 +131,17 @@ static bool choose_step(struct backlog *b)
 	uint64_t again = now->next > now->restart ? now->next - now->restart : 0;
 
 	/* a large transaction is under way: each step would read it again before it ends */
-	bool stuck = b->asked && b->made < b->asked / NOTHING && now->restart == b->restart;
+	bool stuck = b->read && b->made < b->read / NOTHING && now->restart == b->restart;
+	bool lost = stuck && b->is_long;
+	uint64_t step;
 
 	b->restart = now->restart;
+	b->is_long = stuck;
 	if (b->step < again / READ_AGAIN)
 		b->step = again / READ_AGAIN < b->limit ? again / READ_AGAIN : b->limit;
-	b->asked = left < b->step ? left : b->step;
-	return !stuck && left >= LEAVE_TO_STREAM && again <= READ_AGAIN * b->asked;
+	step = stuck ? LONG_STEP : b->step;
+	b->asked = left < step ? left : step;
+	return !lost && left >= LEAVE_TO_STREAM && again <= READ_AGAIN * b->asked;
 }
 
 static enum source_result over(struct backlog *b, struct source_frame *out)
@@ -186,7 +193,8 @@ static enum source_result decide(struct backlog *b, struct source_frame *out, st
 	/* the cursor begins where the slot stood when it was copied */
 	if (!b->at && !continuity_covers(&b->continuity, b->now.next, e))
 		return SOURCE_FAILED;
-	b->bytes += b->at && b->now.next > b->at ? b->now.next - b->at : 0;
+	b->read = b->at && b->now.next > b->at ? b->now.next - b->at : 0;
+	b->bytes += b->read;
 	b->at = b->now.next;
 	adapt_step(b);
 	if (!choose_step(b))

@@ -1,5 +1,7 @@
 #include "pg/array.h"
 
+#include "core/reader.h"
+
 static const struct {
 	uint32_t element, array; /* pg_type.oid; fixed by PostgreSQL since 7.x */
 	unsigned width;
@@ -11,6 +13,11 @@ static const struct {
 uint32_t array_type(enum wire wire)
 {
 	return wires[wire].array;
+}
+
+uint32_t array_element_type(enum wire wire)
+{
+	return wires[wire].element;
 }
 
 void array_begin(struct buf *b, enum wire wire, unsigned count)
@@ -78,4 +85,13 @@ bool array_text(struct buf *b, enum wire wire, struct bytes text, struct err *e)
 	buf_be32(b, (uint32_t)text.len);
 	buf_add(b, text.data, text.len);
 	return true;
+}
+
+struct bytes array_only(struct bytes array)
+{
+	struct reader r = rd_init(array);
+
+	rd_take(&r, 5 * sizeof(uint32_t)); /* what array_begin() wrote */
+	uint32_t len = rd_u32(&r);
+	return len == UINT32_MAX ? (struct bytes){ NULL, 0 } : rd_take(&r, len);
 }

@@ -14,10 +14,14 @@
 #include "core/plan.h"
 
 uint32_t array_type(enum wire wire); /* OID of the array type */
+uint32_t array_element_type(enum wire wire);
 
 void array_begin(struct buf *b, enum wire wire, unsigned count);
 void array_null(struct buf *b);
 bool array_text(struct buf *b, enum wire wire, struct bytes text, struct err *e);
 void array_bool(struct buf *b, bool value);
+
+/* The value of an array of one, borrowed from it; data NULL: NULL. */
+struct bytes array_only(struct bytes array);
 
 #endif

@@ -43,16 +43,28 @@ static void fill_params(struct binary_params *b, const struct bytes *params, uns
 	}
 }
 
-bool pipe_send_arrays(struct pipe *p, const struct statement *s, const struct bytes *params,
-		      struct err *e)
+static bool send_binary(struct pipe *p, const char *name, const struct bytes *params, unsigned n,
+			struct err *e)
 {
 	struct binary_params b;
 
-	fill_params(&b, params, s->nparams);
+	fill_params(&b, params, n);
 	return sent(p,
-		    PQsendQueryPrepared(pg_raw(p->pg), s->name, (int)s->nparams, b.values,
-					b.lengths, b.formats, 0),
+		    PQsendQueryPrepared(pg_raw(p->pg), name, (int)n, b.values, b.lengths, b.formats,
+					0),
 		    e);
+}
+
+bool pipe_send_arrays(struct pipe *p, const struct statement *s, const struct bytes *params,
+		      struct err *e)
+{
+	return send_binary(p, s->name, params, s->nparams, e);
+}
+
+bool pipe_send_one(struct pipe *p, const struct statement *s, const struct bytes *params,
+		   struct err *e)
+{
+	return send_binary(p, s->one_name, params, s->nparams, e);
 }
 
 bool pg_query_arrays(struct pg *pg, const struct statement *s, const struct bytes *params,
@@ -156,7 +168,13 @@ bool pg_prepare_arrays(struct pg *pg, const struct statement *s, struct err *e)
 			       MAX_PARAMS);
 	for (unsigned i = 0; i < s->nparams; i++)
 		types[i] = array_type(s->params[i].wire);
-	return prepared(pg, PQprepare(pg_raw(pg), s->name, s->sql, (int)s->nparams, types), e);
+	if (!prepared(pg, PQprepare(pg_raw(pg), s->name, s->sql, (int)s->nparams, types), e))
+		return false;
+	if (!s->one)
+		return true;
+	for (unsigned i = 0; i < s->nparams; i++)
+		types[i] = array_element_type(s->params[i].wire);
+	return prepared(pg, PQprepare(pg_raw(pg), s->one_name, s->one, (int)s->nparams, types), e);
 }
 
 bool pg_prepare(struct pg *pg, const char *name, const char *sql, struct err *e)

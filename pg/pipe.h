@@ -29,6 +29,9 @@ bool pipe_send(struct pipe *p, const char *sql, struct err *e);
 /* params[i]: a whole binary array, as pg/array.h makes it */
 bool pipe_send_arrays(struct pipe *p, const struct statement *s, const struct bytes *params,
 		      struct err *e);
+/* The form for one row. params[i]: array_only() of what pipe_send_arrays would send */
+bool pipe_send_one(struct pipe *p, const struct statement *s, const struct bytes *params,
+		   struct err *e);
 
 /* text parameters to a statement prepared before */
 bool pipe_send_prepared(struct pipe *p, const char *name, unsigned nparams,
@@ -44,7 +47,7 @@ bool pipe_end(struct pipe *p, struct err *e);
  */
 bool pipe_finish(struct pipe *p, int *failed, uint64_t *affected, struct err *e);
 
-/* Prepares a statement whose parameters are arrays. Not inside a pipe. */
+/* Prepares a statement whose parameters are arrays, in both forms. Not inside a pipe. */
 bool pg_prepare_arrays(struct pg *pg, const struct statement *s, struct err *e);
 /* Runs it by itself and waits. Not inside a pipe. */
 bool pg_query_arrays(struct pg *pg, const struct statement *s, const struct bytes *params,

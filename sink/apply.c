@@ -54,11 +54,20 @@ static bool prepare_flow(struct applier *a, const struct flow_plan *flow, struct
 	return true;
 }
 
+/* Sent with every batch: prepared, so that the server need not read them each time. */
+static const char begin_name[] = "begin", deferred_name[] = "deferred", commit_name[] = "commit";
+
+static bool prepare_frame(struct applier *a, struct err *e)
+{
+	return pg_prepare(a->pg, begin_name, "BEGIN", e) &&
+	       pg_prepare(a->pg, deferred_name, "SET CONSTRAINTS ALL DEFERRED", e) &&
+	       pg_prepare(a->pg, commit_name, "COMMIT", e) && progress_prepare(a->pg, e);
+}
+
 static bool prepare_all(struct applier *a, struct err *e)
 {
 	/* arrays give the planner no size: plans by index, once, not anew each time */
-	if (!pg_exec(a->pg, "SET plan_cache_mode = force_generic_plan", e) ||
-	    !progress_prepare(a->pg, e))
+	if (!pg_exec(a->pg, "SET plan_cache_mode = force_generic_plan", e) || !prepare_frame(a, e))
 		return false;
 	for (unsigned i = 0; i < a->plan->ntables; i++)
 		for (unsigned k = 0; k < a->plan->tables[i].nflows; k++)
@@ -120,12 +129,12 @@ enum { CLAIM_AT = 1 }; /* its place in what send_begin() sends */
 static bool send_begin(struct applier *a, struct pipe *pipe, const struct progress_step *whole,
 		       struct err *e)
 {
-	if (!pipe_send(pipe, "BEGIN", e))
+	if (!pipe_send_prepared(pipe, begin_name, 0, NULL, e))
 		return false;
 	bool claimed = whole ? progress_send_all(pipe, &a->progress, whole, a->mark, e)
 			     : progress_send_claim(pipe, &a->progress, a->now.lsn, e) &&
 				   pipe_send(pipe, a->mark_sql, e);
-	return claimed && pipe_send(pipe, "SET CONSTRAINTS ALL DEFERRED", e);
+	return claimed && pipe_send_prepared(pipe, deferred_name, 0, NULL, e);
 }
 
 static struct progress_step step_to(const struct applier *a, const struct transaction *list)
@@ -219,7 +228,7 @@ static bool send_statements(struct applier *a, struct flight *f, struct err *e)
 		return false;
 	if (f->ends && !whole && !progress_send(&f->pipe, &a->progress, s, e))
 		return false;
-	return !f->ends || pipe_send(&f->pipe, "COMMIT", e);
+	return !f->ends || pipe_send_prepared(&f->pipe, commit_name, 0, NULL, e);
 }
 
 /* What was folded. False: not all of it went, and what went must not be committed. */
@@ -290,7 +299,8 @@ static bool end_exact(struct applier *a, const struct transaction *t, const stru
 
 	if (!pipe_begin(&pipe, a->pg, e))
 		return false;
-	bool sent = progress_send(&pipe, &a->progress, s, e) && pipe_send(&pipe, "COMMIT", e);
+	bool sent = progress_send(&pipe, &a->progress, s, e) &&
+		    pipe_send_prepared(&pipe, commit_name, 0, NULL, e);
 	if (!finish_pipe(&pipe, sent, PIPE_NONE, e)) {
 		char lsn[LSN_TEXT];
 		return err_wrap(e, "commit of transaction %s", lsn_format(t->commit_lsn, lsn));

@@ -137,6 +137,8 @@ static bool send_list(const struct flow_rows *f, enum op op, struct pipe *pipe,
 {
 	const struct row_list *list = &f->lists[op];
 
+	if (op == OP_RENEW && list->count == 1) /* costs less so, and comes to the same */
+		op = OP_UPSERT;
 	for (unsigned at = 0; at < list->count;) {
 		unsigned n = slice(f->flow, &list->rows[at], list->count - at);
 		if (!op_send(pipe, f->flow, op, &list->rows[at], n, params, e))

@@ -92,7 +92,8 @@ bool op_send(struct pipe *pipe, const struct flow_plan *flow, enum op op, const 
 		    "flow into %s is insert_only, but a row of its old table was changed or "
 		    "deleted; abort, set REPLICA IDENTITY FULL and leave insert_only out",
 		    flow->target_name);
-	struct bytes *arrays = xcalloc(s->nparams, sizeof *arrays);
+	bool one = nrows == 1 && s->one;
+	struct bytes *values = xcalloc(s->nparams, sizeof *values);
 	need_params(params, s->nparams);
 	for (unsigned i = 0; ok && i < s->nparams; i++) {
 		struct buf *b = &params->bufs[i];
@@ -103,10 +104,10 @@ bool op_send(struct pipe *pipe, const struct flow_plan *flow, enum op op, const 
 			const struct value *row = before ? rows[r].before : rows[r].after;
 			ok = put_value(b, op, &s->params[i], &row[s->params[i].column], e);
 		}
-		arrays[i] = buf_bytes(b);
+		values[i] = ok && one ? array_only(buf_bytes(b)) : buf_bytes(b);
 	}
-	ok = ok && pipe_send_arrays(pipe, s, arrays, e);
-	free(arrays);
+	ok = ok && (one ? pipe_send_one(pipe, s, values, e) : pipe_send_arrays(pipe, s, values, e));
+	free(values);
 	return ok;
 }
 

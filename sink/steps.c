@@ -170,12 +170,13 @@ bool step_explain(const struct step *s, lsn_t commit_lsn, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
 	const struct value *row = s->row.before ? s->row.before : s->row.after;
+	const struct statement *statement = op_statement(s->flow, s->op);
 	char lsn[LSN_TEXT];
 
 	err_wrap(e, "flow %s -> %s, %s of table %s row (%s), transaction %s, SQL %s",
 		 s->table->label, s->flow->target_name, op_name(s->op), s->table->label,
 		 row_key_text(s->table, row, &scratch), lsn_format(commit_lsn, lsn),
-		 op_statement(s->flow, s->op)->sql);
+		 statement->one ? statement->one : statement->sql);
 	arena_finish(&scratch);
 	return false;
 }

@@ -42,6 +42,7 @@ struct flow {
 	const bool *copy_casts;  /* of each output: the copy casts it to the target's type */
 	const char *const *ways; /* of each column of from: the casts a text of it goes by */
 	bool copy_binary;        /* all that the copy carries has the same binary form everywhere */
+	bool one_row;            /* statements of the stream are made in their form for one row */
 	struct flow_plan *plan;
 	struct table_plan *table;
 };

@@ -7,7 +7,8 @@
  *                FROM (SELECT unnest($1::int4[]), unnest($2::text[])) AS u(c0, c1))
  *   SELECT q."a", q."b" FROM (<the mapping's SELECT>) q
  *
- * Values travel as text but for int2, int4 and int8, and get the source column's type.
+ * Values travel as text but for int2, int4 and int8, and get the source column's type. For a
+ * single row there is a second form, without arrays: FROM (SELECT $1::int4, $2::text) AS u(c0, c1).
  *
  * Ownership  texts live in the arena.
  */

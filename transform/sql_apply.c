@@ -308,7 +308,7 @@ static void make_single(struct arena *a, const struct flow *f, struct flow_plan 
 		sql_make_remove(a, f, out);
 	else
 		make_remove_equal(a, f, out);
-	if (keyed && renews(f))
+	if (keyed && renews(f) && !f->one_row) /* a single row costs less as an upsert */
 		make_renew(a, f, out);
 	if (keyed && f->query->filtered)
 		make_leave(a, f, out);
@@ -318,17 +318,25 @@ static void make_single(struct arena *a, const struct flow *f, struct flow_plan 
 		make_move(a, f, out);
 }
 
-void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out)
+static void make_rows(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
-	if (f->lookup) {
+	if (f->lookup)
 		sql_lookup(a, f, out);
-		return;
-	}
-	make_clear(a, f, out);
-	if (f->owned)
+	else if (f->owned)
 		sql_owner(a, f, out);
 	else
 		make_single(a, f, out);
+}
+
+void sql_apply(struct arena *a, const struct flow *f, struct flow_plan *out)
+{
+	struct flow one = *f;
+
+	one.one_row = true;
+	make_rows(a, f, out);
+	make_rows(a, &one, out);
+	if (!f->lookup)
+		make_clear(a, f, out);
 }
 
 const char *sql_select(struct arena *a, const struct flow *f)

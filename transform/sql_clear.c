@@ -55,6 +55,8 @@ void sql_clear_copied(struct arena *a, const char *migration, const struct table
 	put_key(&b, t, f, outputs, "y.hi");
 	buf_putc(&b, ')');
 	sql_put_literals(&b, f);
-	*out = (struct statement){ arena_printf(a, "f%u_clear_copied", f->no), sql_text(a, &b), 1,
-				   &lsn };
+	*out = (struct statement){ .name = arena_printf(a, "f%u_clear_copied", f->no),
+				   .sql = sql_text(a, &b),
+				   .nparams = 1,
+				   .params = &lsn };
 }

@@ -40,4 +40,5 @@ void sql_lookup(struct arena *a, const struct flow *f, struct flow_plan *out)
 	sql_name(a, f, "upsert", &b, &bound, &out->upsert);
 	out->insert = out->upsert;
 	out->insert.name = arena_printf(a, "f%u_insert", f->no);
+	out->insert.one_name = arena_printf(a, "f%u_insert_one", f->no);
 }

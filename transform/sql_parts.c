@@ -4,8 +4,8 @@
 #include "pg/quote.h"
 
 static const char *const wire_names[] = {
-	[WIRE_INT2] = "int2[]", [WIRE_INT4] = "int4[]", [WIRE_INT8] = "int8[]",
-	[WIRE_TEXT] = "text[]", [WIRE_BOOL] = "bool[]",
+	[WIRE_INT2] = "int2", [WIRE_INT4] = "int4", [WIRE_INT8] = "int8",
+	[WIRE_TEXT] = "text", [WIRE_BOOL] = "bool",
 };
 
 enum wire sql_wire(uint32_t type_oid)
@@ -62,11 +62,13 @@ struct binding bind_both(struct arena *a, const struct binding *first, struct bi
 }
 
 /* In the SELECT list they go side by side; in FROM each would be put aside as a whole first. */
-static void put_unnest(struct buf *b, const struct binding *bound)
+static void put_bound(struct buf *b, const struct binding *bound)
 {
+	const char *form = bound->flow->one_row ? "%s $%u::%s" : "%s unnest($%u::%s[])";
+
 	buf_puts(b, "(SELECT");
 	for (unsigned i = 0; i < bound->nparams; i++)
-		buf_printf(b, "%s unnest($%u::%s)", i ? "," : "", bound->first + i,
+		buf_printf(b, form, i ? "," : "", bound->first + i,
 			   wire_names[bound->params[i].wire]);
 	buf_printf(b, ") AS %s(", bound->alias);
 	for (unsigned i = 0; i < bound->nparams; i++)
@@ -99,14 +101,14 @@ void sql_put_cte(struct buf *b, const struct binding *bound, const char *materia
 	buf_printf(b, "WITH old AS %s(", materialized);
 	put_row(b, bound);
 	buf_puts(b, " FROM ");
-	put_unnest(b, bound);
+	put_bound(b, bound);
 	buf_puts(b, ") ");
 }
 
 void sql_put_lateral(struct buf *b, const struct binding *bound, const char *select,
 		     const char *name)
 {
-	put_unnest(b, bound);
+	put_bound(b, bound);
 	buf_puts(b, ", LATERAL (WITH old AS (");
 	put_row(b, bound);
 	buf_printf(b, ") SELECT s.* FROM (\n%s\n) s) %s", select, name);
@@ -115,12 +117,17 @@ void sql_put_lateral(struct buf *b, const struct binding *bound, const char *sel
 void sql_name(struct arena *a, const struct flow *f, const char *what, struct buf *sql,
 	      const struct binding *bound, struct statement *out)
 {
-	*out = (struct statement){
-		.name = arena_printf(a, "f%u_%s", f->no, what),
-		.sql = sql_text(a, sql),
-		.nparams = bound ? bound->nparams : 0,
-		.params = bound ? bound->params : NULL,
-	};
+	const char *text = sql_text(a, sql);
+
+	out->nparams = bound ? bound->nparams : 0;
+	out->params = bound ? bound->params : NULL;
+	if (f->one_row) {
+		out->one_name = arena_printf(a, "f%u_%s_one", f->no, what);
+		out->one = text;
+	} else {
+		out->name = arena_printf(a, "f%u_%s", f->no, what);
+		out->sql = text;
+	}
 }
 
 /* --- parts --- */

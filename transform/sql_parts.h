@@ -8,7 +8,8 @@
 
 #include "transform/sql.h"
 
-/* A row bound to arrays: (SELECT unnest($first), ...) AS alias(c0, c1, ...). */
+/* A row bound to arrays: (SELECT unnest($first), ...) AS alias(c0, c1, ...); where the flow says
+ * one_row, to values: (SELECT $first, ...) AS alias(c0, c1, ...). */
 struct binding {
 	const struct flow *flow;
 	const char *alias;
@@ -24,14 +25,15 @@ struct binding bind_row(struct arena *a, const struct flow *f, const bool *reads
  * returned has the parameters of both, and is for sql_name only. */
 struct binding bind_both(struct arena *a, const struct binding *first, struct binding *second);
 
-/* WITH old AS (SELECT ... FROM (SELECT unnest(...), ...) u) */
+/* WITH old AS (SELECT ... FROM the row bound) */
 void sql_put_cte(struct buf *b, const struct binding *bound, const char *materialized);
 
-/* (SELECT unnest(...), ...) AS u(...), LATERAL (WITH old AS (...) SELECT s.* FROM (select) s) name */
+/* The row bound, LATERAL (WITH old AS (...) SELECT s.* FROM (select) s) name */
 void sql_put_lateral(struct buf *b, const struct binding *bound, const char *select,
 		     const char *name);
 
-/* The statement of that name; takes sql's text and frees it. bound NULL: no parameters. */
+/* The statement of that name, or its form for one row; takes sql's text and frees it. bound NULL:
+ * no parameters. */
 void sql_name(struct arena *a, const struct flow *f, const char *what, struct buf *sql,
 	      const struct binding *bound, struct statement *out);
 
