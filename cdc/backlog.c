@@ -427,6 +427,12 @@ static bool make_cursor(struct backlog *b)
 	return made;
 }
 
+/* What decoding may hold before it writes a transaction to disk and reads it back; the server's
+ * own setting where that is more. */
+#define ROOM                                                                                       \
+	"SET work_mem = '64MB'; SELECT set_config(name, greatest(setting::int, 256 * 1024)::text, " \
+	"false) FROM pg_settings WHERE name = 'logical_decoding_work_mem'"
+
 bool backlog_open(const struct backlog_options *o, struct source **out, struct err *e)
 {
 	struct pg_options options = { .conninfo = o->conninfo, .application = o->application };
@@ -450,7 +456,7 @@ bool backlog_open(const struct backlog_options *o, struct source **out, struct e
 	if (ok && worth) {
 		b->conn = pg_raw(b->pg);
 		log_event(LOG_INFO, "drain.begin", "slot=%s", b->slot);
-		ok = pg_exec(b->pg, "SET work_mem = '64MB'", e) && ask(b, e);
+		ok = pg_exec(b->pg, ROOM, e) && ask(b, e);
 	}
 	if (ok && worth)
 		*out = &b->source;

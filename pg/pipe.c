@@ -159,22 +159,27 @@ static bool prepared(struct pg *pg, PGresult *res, struct err *e)
 	return ok;
 }
 
-bool pg_prepare_arrays(struct pg *pg, const struct statement *s, struct err *e)
+static bool prepare_form(struct pg *pg, const char *name, const char *sql,
+			 const struct statement *s, uint32_t (*type)(enum wire), struct err *e)
 {
 	Oid types[MAX_PARAMS];
 
 	if (s->nparams > MAX_PARAMS)
-		return err_set(e, ERR_CONFIG, "%s: %u parameters, at most %d", s->name, s->nparams,
+		return err_set(e, ERR_CONFIG, "%s: %u parameters, at most %d", name, s->nparams,
 			       MAX_PARAMS);
 	for (unsigned i = 0; i < s->nparams; i++)
-		types[i] = array_type(s->params[i].wire);
-	if (!prepared(pg, PQprepare(pg_raw(pg), s->name, s->sql, (int)s->nparams, types), e))
-		return false;
-	if (!s->one)
-		return true;
-	for (unsigned i = 0; i < s->nparams; i++)
-		types[i] = array_element_type(s->params[i].wire);
-	return prepared(pg, PQprepare(pg_raw(pg), s->one_name, s->one, (int)s->nparams, types), e);
+		types[i] = type(s->params[i].wire);
+	return prepared(pg, PQprepare(pg_raw(pg), name, sql, (int)s->nparams, types), e);
+}
+
+bool pg_prepare_arrays(struct pg *pg, const struct statement *s, struct err *e)
+{
+	return prepare_form(pg, s->name, s->sql, s, array_type, e);
+}
+
+bool pg_prepare_one(struct pg *pg, const struct statement *s, struct err *e)
+{
+	return prepare_form(pg, s->one_name, s->one, s, array_element_type, e);
 }
 
 bool pg_prepare(struct pg *pg, const char *name, const char *sql, struct err *e)

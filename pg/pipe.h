@@ -47,8 +47,9 @@ bool pipe_end(struct pipe *p, struct err *e);
  */
 bool pipe_finish(struct pipe *p, int *failed, uint64_t *affected, struct err *e);
 
-/* Prepares a statement whose parameters are arrays, in both forms. Not inside a pipe. */
+/* Prepares a statement whose parameters are arrays; its form for one row. Not inside a pipe. */
 bool pg_prepare_arrays(struct pg *pg, const struct statement *s, struct err *e);
+bool pg_prepare_one(struct pg *pg, const struct statement *s, struct err *e);
 /* Runs it by itself and waits. Not inside a pipe. */
 bool pg_query_arrays(struct pg *pg, const struct statement *s, const struct bytes *params,
 		     struct pg_result **out, struct err *e);

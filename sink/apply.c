@@ -48,7 +48,8 @@ static bool prepare_flow(struct applier *a, const struct flow_plan *flow, struct
 {
 	for (unsigned op = 0; op < OP_COUNT; op++) {
 		const struct statement *s = op_statement(flow, op);
-		if (s->sql && !pg_prepare_arrays(a->pg, s, e))
+		if ((s->sql && !pg_prepare_arrays(a->pg, s, e)) ||
+		    (s->one && !pg_prepare_one(a->pg, s, e)))
 			return err_wrap(e, "prepare %s into %s", op_name(op), flow->target_name);
 	}
 	return true;
