@@ -38,19 +38,9 @@ old_tables() { # old_tables WORKLOAD
   esac
   sql source old -c "CREATE TABLE bench_end (id int PRIMARY KEY)" -c "VACUUM (FREEZE, ANALYZE)"
 }
-flow() { # flow TABLE KEY COLUMNS: as they are; KEY - for a table that only grows
-  echo "  - from: public.$1"
-  echo "    to: public.$1"
-  if [ "$2" = - ]; then echo "    insert_only: true"; else echo "    key: [$2]"; fi
-  echo "    select: SELECT $3 FROM old"
-}
 flows() { # flows WORKLOAD
   case $1 in
-    tpcb | simple)
-      flow pgbench_accounts aid "aid, bid, abalance, filler"
-      flow pgbench_tellers tid "tid, bid, tbalance, filler"
-      flow pgbench_branches bid "bid, bbalance, filler"
-      flow pgbench_history - "tid, bid, aid, delta, mtime, filler" ;;
+    tpcb | simple) tpcb_flows ;;
     insert) flow ins id "id, a, b, n, ts" ;;
     mix | bigtx) flow mix id "id, k, v, n, ts" ;;
   esac

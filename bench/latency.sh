@@ -18,19 +18,10 @@ bench_open latency "$@"
 cc -D_GNU_SOURCE -O2 -Wall -I"$(pg_config --includedir)" -o "$DIR/probe" "$HERE/probe.c" -lpq || die "probe.c"
 
 bench() { PGHOST=$DIR PGPORT=$(port_of source) PGUSER=postgres "$PGBIN/pgbench" "$@" old >>"$DIR/log/pgbench" 2>&1; }
-flow() { # flow TABLE KEY COLUMNS: as they are; KEY - for a table that only grows
-  echo "  - from: public.$1"
-  echo "    to: public.$1"
-  if [ "$2" = - ]; then echo "    insert_only: true"; else echo "    key: [$2]"; fi
-  echo "    select: SELECT $3 FROM old"
-}
 migration_file() { # migration_file [LINE]
   printf '%s\n' "migration: bench" "source: $(conninfo source old)" "target: $(conninfo target new)" \
     "decoder: $OPT_decoder" "${1:-}" "flows:"
-  flow pgbench_accounts aid "aid, bid, abalance, filler"
-  flow pgbench_tellers tid "tid, bid, tbalance, filler"
-  flow pgbench_branches bid "bid, bbalance, filler"
-  flow pgbench_history - "tid, bid, aid, delta, mtime, filler"
+  tpcb_flows
   flow probe id id
 }
 base() {

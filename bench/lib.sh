@@ -161,6 +161,21 @@ in_phase() {
     die "phase $3 not reached: $(tail -3 "$DIR/log/run")"
 }
 
+# --- parts of a migration file ---
+
+flow() { # flow TABLE KEY COLUMNS: as they are; KEY - for a table that only grows
+  echo "  - from: public.$1"
+  echo "    to: public.$1"
+  if [ "$2" = - ]; then echo "    insert_only: true"; else echo "    key: [$2]"; fi
+  echo "    select: SELECT $3 FROM old"
+}
+tpcb_flows() { # pgbench's tables
+  flow pgbench_accounts aid "aid, bid, abalance, filler"
+  flow pgbench_tellers tid "tid, bid, tbalance, filler"
+  flow pgbench_branches bid "bid, bbalance, filler"
+  flow pgbench_history - "tid, bid, aid, delta, mtime, filler"
+}
+
 # --- measuring ---
 
 # CPU seconds so far: the source's processes, the target's, this script's children, all others.

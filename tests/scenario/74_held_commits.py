@@ -13,7 +13,14 @@ from harness.drain import drain
 from harness.processes import Failed, until
 
 ROUNDS = (2, 30)  # commits held around generations
-ROWS_A_ROUND = 30000  # so that the copy lasts long enough
+ROWS_A_ROUND = 15000  # some 60 chunks
+
+# The copy lasts as long as the rounds do, however fast the machine is: two seconds a round.
+SLOW = """
+CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(0.03); RETURN NULL; END $$;
+CREATE TRIGGER slow AFTER INSERT ON app.account FOR EACH STATEMENT EXECUTE FUNCTION app.slow()
+"""
 
 SLOT_WAITS = """
 SELECT count(*) > 0 FROM pg_stat_activity
@@ -108,10 +115,12 @@ def unflushed(s, migration):
 
 def scenario(s):
     bank.create(s, accounts=ROWS_A_ROUND * s.rounds)
+    s.target.run(SLOW)
     migration = s.migration(bank.FLOWS, chunk_bytes="64kB", snapshot_max_age="1s", jobs=1)
     around_the_slot(s, migration)
     around_generations(s, migration)
     migration.wait_for("stream", seconds=60 + 10 * s.rounds)
+    s.target.run("DROP TRIGGER slow ON app.account")
     drain(migration)
     must_equal(migration)
     migration.wait_for("lag-zero")
