@@ -429,7 +429,7 @@ static bool make_cursor(struct backlog *b)
 
 /* What decoding may hold before it writes a transaction to disk and reads it back; the server's
  * own setting where that is more. */
-#define ROOM                                                                                       \
+#define ROOM                                                                                        \
 	"SET work_mem = '64MB'; SELECT set_config(name, greatest(setting::int, 256 * 1024)::text, " \
 	"false) FROM pg_settings WHERE name = 'logical_decoding_work_mem'"
 

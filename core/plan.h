@@ -33,8 +33,8 @@ struct param {
  * may be a form whose parameters are the values themselves: half the work for the server.
  */
 struct statement {
-	const char *name; /* unique in the plan; the prepared statement's name */
-	const char *sql;  /* NULL: the flow does not need it */
+	const char *name;           /* unique in the plan; the prepared statement's name */
+	const char *sql;            /* NULL: the flow does not need it */
 	const char *one_name, *one; /* for a single row; NULL: arrays of one */
 	unsigned nparams;
 	const struct param *params;

@@ -49,10 +49,9 @@ static bool send_binary(struct pipe *p, const char *name, const struct bytes *pa
 	struct binary_params b;
 
 	fill_params(&b, params, n);
-	return sent(p,
-		    PQsendQueryPrepared(pg_raw(p->pg), name, (int)n, b.values, b.lengths, b.formats,
-					0),
-		    e);
+	return sent(
+	    p, PQsendQueryPrepared(pg_raw(p->pg), name, (int)n, b.values, b.lengths, b.formats, 0),
+	    e);
 }
 
 bool pipe_send_arrays(struct pipe *p, const struct statement *s, const struct bytes *params,
