@@ -24,7 +24,7 @@ applied() { sql target new -c "SELECT changes FROM pgcrossfade.progress"; }
 held() { awk '/^VmRSS/ { printf "%.0f", $2 / 1024 }' "/proc/$RUN_PID/status"; }
 sum() { sql "$1" "$2" -c "SELECT count(*) || ' ' || sum(abalance) FROM pgbench_accounts" -c "SELECT count(*) || ' ' || sum(delta) FROM pgbench_history"; }
 
-say "an hour's backlog: $TRANSACTIONS transactions"
+say "backlog of $TRANSACTIONS transactions"
 fresh_database source old
 fresh_database target new
 bench -q -i -I dtGp -s "$OPT_scale"
@@ -37,7 +37,7 @@ BEFORE=$(applied)
 bench -n -M prepared -b tpcb-like -c 4 -j 2 -t $((TRANSACTIONS / 4))
 settle
 
-say "drained"
+say "draining"
 start_run "$DIR/bench.yaml"
 CHANGES=$((TRANSACTIONS / 4 * 4 * 4))
 while :; do
@@ -54,6 +54,6 @@ awk -v all="$CHANGES" '
   $3 > most { most = $3 }
   $2 >= all * part / 10 { close_tenth(); while ($2 >= all * part / 10 && part < 11) part++; since = $1; from = $2; most = 0 }
   ' "$DIR/samples"
-awk -v all="$CHANGES" 'NR == 1 { since = $1 } END { printf "%d changes in %.1f s: %.0f a second\n", $2, $1 - since, $2 / ($1 - since) }' "$DIR/samples"
+awk 'NR == 1 { since = $1 } END { printf "%d changes in %.1f s: %.0f a second\n", $2, $1 - since, $2 / ($1 - since) }' "$DIR/samples"
 [ "$(sum source old)" = "$(sum target new)" ] || die "the target differs from the source"
 echo "both sides are equal"

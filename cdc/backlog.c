@@ -46,7 +46,7 @@ struct backlog {
 	lsn_t applied, advanced; /* durable at the target; what the slot knows of it */
 	uint64_t step, limit;    /* the next one's length; at most */
 	uint64_t asked;          /* WAL of the step at hand, at most */
-	uint64_t read, made;     /* WAL and result of the one before */
+	uint64_t read, made;     /* WAL of the one before; result of the last that ran */
 	lsn_t restart;           /* where that was read from */
 	bool is_long;            /* the step at hand is */
 	struct standing {

@@ -15,9 +15,8 @@
  * The server puts the result of a step aside (work_mem, then temporary files) before it
  * sends any, so steps are bounded: by WAL, and by what earlier steps made of theirs. Each
  * call reads WAL again from the cursor's restart point. A step that brings nothing met a large
- * transaction: the next is long, so as to reach its end. Where one that
- * stays open holds the restart point back, steps would read more than they bring, and the
- * stream is better.
+ * transaction: the next is long, so as to reach its end. Where one that stays open holds the
+ * restart point back, steps would read more than they bring, and the stream is better.
  *
  * Frames     data has no wal_end; after each step comes a keepalive that has it.
  * Errors     ERR_CONFIG: the source does not go on from where the target stands. ERR_RETRY: the connection is lost. What the server refuses (no slot left to

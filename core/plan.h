@@ -30,7 +30,7 @@ struct param {
 
 /*
  * One SQL text over unnest(arrays): parameter i+1 is the array params[i]. For a single row there
- * may be a form whose parameters are the values themselves: half the work for the server.
+ * may be a form whose parameters are the values themselves: a third less work for the server.
  */
 struct statement {
 	const char *name;           /* unique in the plan; the prepared statement's name */

@@ -110,3 +110,19 @@ def must_take_writes(s, migration):
                  "INSERT INTO public.journal VALUES (1, 1, 'after a failed cutover')")
     drain(migration)
     must_equal(migration)
+
+
+def stopped(s, **sizes):
+    """A migration that has reached the stream, and whose run has ended."""
+    create(s, **sizes)
+    migration = s.migration(FLOWS)
+    migration.start()
+    migration.wait_for("lag-zero")
+    migration.terminate()
+    return migration
+
+
+def behind(s, migration):
+    """Bytes of WAL that the slot has still to send."""
+    return int(s.source.value("SELECT pg_current_wal_flush_lsn() - confirmed_flush_lsn"
+                              " FROM pg_replication_slots WHERE slot_name = %s", [migration.slot]))

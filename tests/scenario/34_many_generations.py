@@ -5,6 +5,7 @@ And the source's xmin is never held for much longer than snapshot_max_age.
 from harness import values
 from harness.flow import Flow
 from harness.processes import Failed
+from harness.slow import slow_copy
 from harness.writers import Table
 from harness.xmin import XminWatch
 
@@ -25,16 +26,6 @@ CREATE TABLE app.item (id bigint PRIMARY KEY, note text, n bigint);
 CREATE TABLE app.pair (a bigint, b bigint, n bigint, PRIMARY KEY (a, b));
 """
 
-# Each chunk takes that long at least, so that one snapshot is not enough, however fast the machine is.
-SLOW = """
-CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN
-      IF (SELECT phase FROM pgcrossfade.migration) = 'copy' THEN PERFORM pg_sleep(0.02); END IF;
-      RETURN NULL;
-    END $$;
-CREATE TRIGGER slow AFTER INSERT ON app.item FOR EACH STATEMENT EXECUTE FUNCTION app.slow()
-"""
-
 FLOWS = [
     Flow("public.item", "app.item", key=("id",),
          select="SELECT id::bigint AS id, note, n::bigint AS n FROM old"),
@@ -53,7 +44,7 @@ MAX_AGE, SLACK = 1, 4  # seconds; a chunk under way is finished, and the machine
 def scenario(s):
     s.source.run(OLD.format(items=150000 * s.rounds))
     s.target.run(NEW)
-    s.target.run(SLOW)
+    slow_copy(s, "app.item", 0.02)  # one snapshot is not enough
     migration = s.migration(FLOWS, chunk_bytes="64kB", snapshot_max_age=f"{MAX_AGE}s", jobs=1)
     with XminWatch(s.source) as watch:
         s.follow(migration, [ITEM, PAIR], seconds=60 * s.rounds)

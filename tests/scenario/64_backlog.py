@@ -48,11 +48,6 @@ def build(s, writers):
     before.close()
 
 
-def behind(s, migration):
-    return s.source.value("SELECT pg_current_wal_flush_lsn() - confirmed_flush_lsn"
-                          " FROM pg_replication_slots WHERE slot_name = %s", [migration.slot])
-
-
 def in_drain(s, migration):
     """Starts a run; the backend that reads the backlog for it."""
     migration.start()
@@ -65,14 +60,10 @@ def applied(s):
 
 
 def scenario(s):
-    bank.create(s, accounts=20000, entries=0)
-    migration = s.migration(bank.FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
-    migration.terminate()
+    migration = bank.stopped(s, accounts=20000, entries=0)
     with s.writers(TABLES, count=2) as writers:
         build(s, writers)
-        print(f"backlog: {float(behind(s, migration)) / 1e6:.0f} MB of WAL")
+        print(f"backlog: {bank.behind(s, migration) / 1e6:.0f} MB of WAL")
 
         in_drain(s, migration)
         migration.kill9()
@@ -82,7 +73,7 @@ def scenario(s):
         until(lambda: applied(s) > before, "the drain goes on", alive=migration.must_run)
         migration.kill9()
 
-        print(f"left: {float(behind(s, migration)) / 1e6:.0f} MB, {applied(s)} changes applied")
+        print(f"left: {bank.behind(s, migration) / 1e6:.0f} MB, {applied(s)} changes applied")
         migration.start()
         writers.more(100)
         migration.wait_for("lag-zero")

@@ -11,16 +11,10 @@ from harness import bank, standby
 from harness.compare import must_equal
 from harness.drain import drain
 from harness.processes import Failed, until
+from harness.slow import slow_copy
 
 ROUNDS = (2, 30)  # commits held around generations
-ROWS_A_ROUND = 15000  # some 60 chunks
-
-# The copy lasts as long as the rounds do, however fast the machine is: two seconds a round.
-SLOW = """
-CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN PERFORM pg_sleep(0.03); RETURN NULL; END $$;
-CREATE TRIGGER slow AFTER INSERT ON app.account FOR EACH STATEMENT EXECUTE FUNCTION app.slow()
-"""
+ROWS_A_ROUND = 15000  # some 60 chunks: two seconds of a slow copy
 
 SLOT_WAITS = """
 SELECT count(*) > 0 FROM pg_stat_activity
@@ -115,12 +109,11 @@ def unflushed(s, migration):
 
 def scenario(s):
     bank.create(s, accounts=ROWS_A_ROUND * s.rounds)
-    s.target.run(SLOW)
+    slow_copy(s, "app.account", 0.03)
     migration = s.migration(bank.FLOWS, chunk_bytes="64kB", snapshot_max_age="1s", jobs=1)
     around_the_slot(s, migration)
     around_generations(s, migration)
     migration.wait_for("stream", seconds=60 + 10 * s.rounds)
-    s.target.run("DROP TRIGGER slow ON app.account")
     drain(migration)
     must_equal(migration)
     migration.wait_for("lag-zero")

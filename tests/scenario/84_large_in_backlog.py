@@ -40,16 +40,11 @@ def drained(log):
 
 
 def scenario(s):
-    bank.create(s, accounts=20000, entries=0)
-    migration = s.migration(bank.FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
-    migration.terminate()
+    migration = bank.stopped(s, accounts=20000, entries=0)
     with s.writers(TABLES, count=2) as writers:
         build(s, writers)
         writers.stop()
-    behind = int(s.source.value("SELECT pg_current_wal_flush_lsn() - confirmed_flush_lsn"
-                                " FROM pg_replication_slots WHERE slot_name = %s", [migration.slot]))
+    behind = bank.behind(s, migration)
     migration.start()
     drain(migration)
     must_equal(migration)
