@@ -1,6 +1,7 @@
 #include "pg/lock.h"
 
 #include "pg/quote.h"
+#include "pg/tree.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -67,8 +68,7 @@ static const char blockers_sql[] =
     "   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     "   AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',"
     "                  'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
-    "   AND l.relation IN (SELECT r FROM unnest(ARRAY[%s]::regclass[]) r"
-    "    UNION SELECT p.relid FROM unnest(ARRAY[%s]::regclass[]) r, pg_partition_tree(r) p)";
+    "   AND l.relation IN " PG_TREE("%s");
 
 static void put_regclasses(struct buf *b, const struct lock_tables *tables)
 {
@@ -88,7 +88,7 @@ bool lock_blockers(struct pg *pg, const struct lock_tables *tables, int not_pid,
 
 	snprintf(pid, sizeof pid, "%d", not_pid);
 	put_regclasses(&names, tables);
-	buf_printf(&sql, blockers_sql, names.data, names.data);
+	buf_printf(&sql, blockers_sql, names.data);
 	bool ok = pg_query_row(pg, sql.data, 1, params, &r, e);
 	*out = ok ? arena_strdup(a, pg_text(r, 0, 0)) : "";
 	pg_result_free(r);

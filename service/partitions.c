@@ -1,5 +1,9 @@
 #include "service/partitions.h"
 
+#include "pg/tree.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct known {
@@ -60,33 +64,73 @@ static bool ask_for_root(struct partitions *p, const struct relation *r, struct 
 	return true;
 }
 
-static bool learn(struct partitions *p, const struct relation *r, struct err *e)
+static void remember(struct partitions *p, const struct relation *r, struct table_plan *t)
 {
-	struct table_plan *t = plan_table(p->session->plan, r->schema, r->name);
-
-	if (!t && !ask_for_root(p, r, &t, e))
-		return false;
 	if (p->count == p->cap) {
 		p->cap = p->cap ? p->cap * 2 : 16;
 		p->list = xrealloc(p->list, p->cap * sizeof *p->list);
 	}
 	p->last = p->count;
 	p->list[p->count++] = (struct known){ r, t };
+}
+
+/* A transaction holds the lock on its own number until every snapshot shows it. */
+static bool ask_whether_seen(struct partitions *p, const struct transaction *t, bool *seen,
+			     struct err *e)
+{
+	char xid[16];
+	const char *params[] = { xid };
+	struct pg_result *res = NULL;
+
+	snprintf(xid, sizeof xid, "%" PRIu32, t->xid);
+	if (!pg_query(p->session->source,
+		      "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND granted"
+		      " AND transactionid = $1::xid",
+		      1, params, &res, e))
+		return err_wrap(e, "ask whether transaction %s is visible", xid);
+	*seen = pg_rows(res) == 0;
+	pg_result_free(res);
 	return true;
 }
 
-static bool find(struct partitions *p, const struct relation *r, struct table_plan **out,
-		 struct err *e)
+/* Asks first whether t is visible: what the source shows afterwards is what t left. */
+static bool learn(struct partitions *p, const struct transaction *t, const struct relation *r,
+		  bool *seen, struct err *e)
 {
-	if (p->last >= p->count || p->list[p->last].relation != r) {
-		p->last = 0;
-		while (p->last < p->count && p->list[p->last].relation != r)
-			p->last++;
-		if (p->last == p->count && !learn(p, r, e))
-			return false;
-	}
-	*out = p->list[p->last].table;
+	struct table_plan *table = plan_table(p->session->plan, r->schema, r->name);
+
+	if (!table &&
+	    (!ask_whether_seen(p, t, seen, e) || (*seen && !ask_for_root(p, r, &table, e))))
+		return false;
+	if (*seen)
+		remember(p, r, table);
 	return true;
+}
+
+static bool is_known(struct partitions *p, const struct relation *r)
+{
+	if (p->last < p->count && p->list[p->last].relation == r)
+		return true;
+	p->last = 0;
+	while (p->last < p->count && p->list[p->last].relation != r)
+		p->last++;
+	return p->last < p->count;
+}
+
+/* Before any change is taken out. */
+static bool learn_all(struct partitions *p, const struct transaction *t, bool *seen, struct err *e)
+{
+	*seen = true;
+	for (const struct change *c = t->changes; c && *seen; c = c->next)
+		if (c->relation && !is_known(p, c->relation) && !learn(p, t, c->relation, seen, e))
+			return false;
+	return true;
+}
+
+/* NULL: nobody's. Of a relation that is known. */
+static struct table_plan *table_of(struct partitions *p, const struct relation *r)
+{
+	return is_known(p, r) ? p->list[p->last].table : NULL;
 }
 
 /* --- TRUNCATE --- */
@@ -141,12 +185,10 @@ static const struct change *end_of_truncates(const struct change *c)
 
 /* Has a change before c in this row of TRUNCATEs emptied the table already? */
 static bool emptied(struct partitions *p, const struct change *first, const struct change *c,
-		    const struct table_plan *t, struct err *e)
+		    const struct table_plan *t)
 {
-	struct table_plan *other;
-
 	for (; first != c; first = first->next)
-		if (find(p, first->relation, &other, e) && other == t)
+		if (table_of(p, first->relation) == t)
 			return true;
 	return false;
 }
@@ -157,47 +199,37 @@ static bool emptied(struct partitions *p, const struct change *first, const stru
 static bool check_truncates(struct partitions *p, const struct change *first, struct err *e)
 {
 	const struct change *end = end_of_truncates(first);
-	struct table_plan *t;
 
-	for (const struct change *c = first; c != end; c = c->next)
-		if (!find(p, c->relation, &t, e) || (t && !check_truncate(first, end, t, e)))
+	for (const struct change *c = first; c != end; c = c->next) {
+		const struct table_plan *t = table_of(p, c->relation);
+		if (t && !check_truncate(first, end, t, e))
 			return false;
+	}
 	return true;
 }
 
-/* What the change is for: *keep false for nothing. */
-static bool judge(struct partitions *p, const struct change *c, const struct change *truncates,
-		  bool *keep, struct err *e)
+static bool is_kept(struct partitions *p, const struct change *c, const struct change *truncates)
 {
-	struct table_plan *t;
+	const struct table_plan *t = c->relation ? table_of(p, c->relation) : NULL;
 
-	*keep = true;
 	if (!c->relation)
 		return true;
-	if (!find(p, c->relation, &t, e))
-		return false;
 	if (!t) /* the plugin does not know publications; what is published and unknown is an error */
-		*keep = c->relation->whole;
-	else if (c->kind == CHANGE_TRUNCATE && t->partitioned)
-		*keep = !emptied(p, truncates, c, t, e);
-	return true;
+		return c->relation->whole;
+	return c->kind != CHANGE_TRUNCATE || !t->partitioned || !emptied(p, truncates, c, t);
 }
 
-bool partitions_resolve(struct partitions *p, struct transaction *t, struct err *e)
+static bool take_out(struct partitions *p, struct transaction *t, struct err *e)
 {
 	const struct change *truncates = NULL;
 	struct change **link = &t->changes;
 
-	if (!p->any)
-		return true;
 	for (struct change *c = t->changes; c; c = c->next) {
-		bool keep;
 		if (c->kind != CHANGE_TRUNCATE)
 			truncates = NULL;
 		else if (!truncates && !check_truncates(p, truncates = c, e))
 			return false;
-		if (!judge(p, c, truncates, &keep, e))
-			return false;
+		bool keep = is_kept(p, c, truncates);
 		t->nchanges -= !keep;
 		*link = c;
 		if (keep)
@@ -208,14 +240,23 @@ bool partitions_resolve(struct partitions *p, struct transaction *t, struct err 
 	return true;
 }
 
+bool partitions_resolve(struct partitions *p, struct transaction *t, bool *seen, struct err *e)
+{
+	*seen = true;
+	if (!p->any)
+		return true;
+	return learn_all(p, t, seen, e) && (!*seen || take_out(p, t, e));
+}
+
 /* --- the ledger's list --- */
 
 /* made_so: the table was made by the transaction that attached it, so it came empty. */
 static const char now_sql[] =
     "SELECT t.relid::oid, t.relid::regclass::text, i.xmin, coalesce(i.xmin = y.xmin, false)"
-    " FROM pg_partition_tree($1::regclass) t JOIN pg_class c ON c.oid = t.relid"
-    " JOIN pg_inherits i ON i.inhrelid = t.relid LEFT JOIN pg_type y ON y.oid = c.reltype"
-    " WHERE t.level > 0 ORDER BY t.relid";
+    " FROM " PG_TREE(
+	"$1") " t JOIN pg_class c ON c.oid = t.relid"
+	      " JOIN pg_inherits i ON i.inhrelid = t.relid LEFT JOIN pg_type y ON y.oid = c.reltype"
+	      " WHERE t.relid <> $1::regclass ORDER BY t.relid";
 
 static bool load_now(struct session *s, const struct table_plan *t, struct pg_result **out,
 		     struct err *e)

@@ -33,8 +33,12 @@ void partitions_destroy(struct partitions *p); /* NULL is fine */
 /*
  * Before anything else looks at t: partitions made since the plan are added to it, changes
  * of tables that are nobody's are taken out, a TRUNCATE of all partitions becomes one.
+ *
+ * A commit is decoded before the source's other sessions see it: by a moment, or for as long
+ * as it waits for a standby. Whose a table is that it made can be told only then: with *seen
+ * false t is as it was, and to be asked about again.
  */
-bool partitions_resolve(struct partitions *p, struct transaction *t, struct err *e);
+bool partitions_resolve(struct partitions *p, struct transaction *t, bool *seen, struct err *e);
 
 /* Writes the partitions as they are now into the ledger: before the slot is made. */
 bool partitions_record(struct session *s, struct err *e);

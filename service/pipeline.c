@@ -10,11 +10,14 @@
 #include "sink/durable.h"
 #include "snapshot/judge.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 
 /* A batch ends at either; a transaction larger than a part comes in parts. */
 enum { BATCH_CHANGES = 10000, BATCH_BYTES = 16 << 20 };
+
+enum { UNSEEN_MS = 5 }; /* until a transaction is asked about again */
 
 /*
  * Of the memory setting: the queue, one part being put together. A part is no larger than what
@@ -32,7 +35,10 @@ struct pipeline {
 	struct judge *judge;
 	struct applier *applier;
 	struct durable durable;
-	lsn_t sent_end; /* of what the applier waits for; 0: it ends with a part */
+	struct transaction
+	    *unseen;      /* received, and not visible at the source yet: see partitions */
+	lsn_t unseen_lsn; /* of the last such */
+	lsn_t sent_end;   /* of what the applier waits for; 0: it ends with a part */
 	struct effort effort;
 	lsn_t skip_to; /* transactions up to it were applied before this pipeline was opened */
 	bool expected; /* the slot has to send the one at skip_to once more */
@@ -210,6 +216,7 @@ void pipeline_close(struct pipeline *p)
 	receiver_stop(p->receiver);
 	applier_destroy(p->applier);
 	judge_destroy(p->judge);
+	transaction_destroy(p->unseen);
 	partitions_destroy(p->partitions);
 	pg_close(p->target);
 	arena_finish(&p->arena);
@@ -231,48 +238,89 @@ static bool list_full(const struct list *l)
 	return l->partial || l->changes >= BATCH_CHANGES || l->bytes >= BATCH_BYTES;
 }
 
-static bool take(struct pipeline *p, struct list *l, struct transaction *t, struct err *e)
+static void put(struct list *l, struct transaction *t)
 {
-	t->next = NULL;
-	if (t->last)
-		l->end_lsn = t->end_lsn;
-	if (t->last && t->commit_lsn == p->skip_to && t->commit_time == p->progress->commit_time)
-		p->expected = false;
-	if (t->commit_lsn <= p->skip_to) { /* applied before a restart */
-		transaction_destroy(t);
-		return true;
-	}
-	unsigned before = t->nchanges;
-	if (!check_history(p, t->commit_lsn, e) || !partitions_resolve(p->partitions, t, e)) {
-		transaction_destroy(t);
-		return false;
-	}
-	if (before && !t->nchanges && t->first && t->last) { /* of other tables only */
-		transaction_destroy(t);
-		return true;
-	}
 	*l->tail = t;
 	l->tail = &t->next;
 	l->bytes += transaction_size(t);
 	l->changes += t->nchanges;
 	l->partial = !t->last;
+}
+
+static bool is_empty(const struct transaction *t)
+{
+	return !t->nchanges && t->first && t->last;
+}
+
+static bool wait_for_it(struct pipeline *p, struct transaction *t)
+{
+	if (t->commit_lsn != p->unseen_lsn)
+		log_event(LOG_INFO, "transaction.not_visible", "xid=%" PRIu32, t->xid);
+	p->unseen_lsn = t->commit_lsn;
+	p->unseen = t;
 	return true;
+}
+
+/* Owns t from here: into the list, away, or p->unseen. */
+static bool judge_new(struct pipeline *p, struct list *l, struct transaction *t, struct err *e)
+{
+	bool empty = is_empty(t), seen;
+
+	if (!check_history(p, t->commit_lsn, e) ||
+	    !partitions_resolve(p->partitions, t, &seen, e)) {
+		transaction_destroy(t);
+		return false;
+	}
+	if (!seen)
+		return wait_for_it(p, t);
+	if (t->last)
+		l->end_lsn = t->end_lsn;
+	if (!empty && is_empty(t)) /* of other tables only */
+		transaction_destroy(t);
+	else
+		put(l, t);
+	return true;
+}
+
+static bool take(struct pipeline *p, struct list *l, struct transaction *t, struct err *e)
+{
+	t->next = NULL;
+	if (t->last && t->commit_lsn == p->skip_to && t->commit_time == p->progress->commit_time)
+		p->expected = false;
+	if (t->commit_lsn > p->skip_to)
+		return judge_new(p, l, t, e);
+	if (t->last) /* applied before a restart */
+		l->end_lsn = t->end_lsn;
+	transaction_destroy(t);
+	return true;
+}
+
+/* The one that waits, or the next that comes. */
+static enum receive next(struct pipeline *p, int timeout_ms, struct transaction **out,
+			 struct err *e)
+{
+	if (!p->unseen)
+		return receiver_next(p->receiver, timeout_ms, out, e);
+	clock_sleep_ms(timeout_ms < UNSEEN_MS ? timeout_ms : UNSEEN_MS);
+	*out = p->unseen;
+	p->unseen = NULL;
+	return RECEIVED;
 }
 
 /* Waits for the first, then takes what is there already. */
 static bool gather(struct pipeline *p, int timeout_ms, struct list *l, struct err *e)
 {
-	while (!list_full(l)) {
+	do {
 		struct transaction *t;
 		int wait = l->first || l->end_lsn ? 0 : timeout_ms;
-		enum receive got = receiver_next(p->receiver, wait, &t, e);
+		enum receive got = next(p, wait, &t, e);
 		if (got == RECEIVED_NOTHING)
 			return true;
 		if (got == RECEIVE_FAILED)
 			return l->first != NULL; /* apply what came before; it will fail again */
 		if (!take(p, l, t, e))
 			return false;
-	}
+	} while (!list_full(l) && !p->unseen);
 	return true;
 }
 
