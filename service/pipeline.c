@@ -252,7 +252,7 @@ static bool is_empty(const struct transaction *t)
 	return !t->nchanges && t->first && t->last;
 }
 
-static bool wait_for_it(struct pipeline *p, struct transaction *t)
+static bool keep_unseen(struct pipeline *p, struct transaction *t)
 {
 	if (t->commit_lsn != p->unseen_lsn)
 		log_event(LOG_INFO, "transaction.not_visible", "xid=%" PRIu32, t->xid);
@@ -262,7 +262,7 @@ static bool wait_for_it(struct pipeline *p, struct transaction *t)
 }
 
 /* Owns t from here: into the list, away, or p->unseen. */
-static bool judge_new(struct pipeline *p, struct list *l, struct transaction *t, struct err *e)
+static bool admit(struct pipeline *p, struct list *l, struct transaction *t, struct err *e)
 {
 	bool empty = is_empty(t), seen;
 
@@ -272,7 +272,7 @@ static bool judge_new(struct pipeline *p, struct list *l, struct transaction *t,
 		return false;
 	}
 	if (!seen)
-		return wait_for_it(p, t);
+		return keep_unseen(p, t);
 	if (t->last)
 		l->end_lsn = t->end_lsn;
 	if (!empty && is_empty(t)) /* of other tables only */
@@ -288,7 +288,7 @@ static bool take(struct pipeline *p, struct list *l, struct transaction *t, stru
 	if (t->last && t->commit_lsn == p->skip_to && t->commit_time == p->progress->commit_time)
 		p->expected = false;
 	if (t->commit_lsn > p->skip_to)
-		return judge_new(p, l, t, e);
+		return admit(p, l, t, e);
 	if (t->last) /* applied before a restart */
 		l->end_lsn = t->end_lsn;
 	transaction_destroy(t);
