@@ -61,6 +61,15 @@ class Scenario:
         self.migrations.append(made)
         return made
 
+    def streaming(self, old, new, flows, **options):
+        """A migration of these tables that has reached lag zero."""
+        self.source.run(old)
+        self.target.run(new)
+        migration = self.migration(flows, **options)
+        migration.start()
+        migration.wait_for("lag-zero")
+        return migration
+
     def writers(self, tables, database=None, **options):
         options.setdefault("lifetime", LIFETIME * min(self.rounds, 30))
         return Writers(database or self.source, tables, self.rng.randrange(10**6), **options)

@@ -24,11 +24,7 @@ ITEM = Table("public.item", {"id": lambda rng: rng.randrange(30001, 32000)},
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = s.streaming(OLD, NEW, FLOWS)
     with s.writers([ITEM], count=2) as writers, s.source.connect() as connection:
         with connection.cursor() as cursor:
             cursor.execute("UPDATE public.item SET price = price * 2 WHERE id <= 20000")

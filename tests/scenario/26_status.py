@@ -93,11 +93,7 @@ def versions(s, migration):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = s.streaming(OLD, NEW, FLOWS)
     status = migration.status()
     if not KEYS <= set(status):
         raise Failed(f"status lacks {KEYS - set(status)}")

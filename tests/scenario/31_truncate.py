@@ -27,11 +27,7 @@ FLOWS = [
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = s.streaming(OLD, NEW, FLOWS)
     s.source.run("INSERT INTO public.b VALUES (2000, 1); TRUNCATE public.b;"
                  "INSERT INTO public.b VALUES (2001, 1)")
     drain(migration)

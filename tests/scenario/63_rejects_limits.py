@@ -102,11 +102,7 @@ def not_of_the_row(s, migration):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS, rejects=12, memory="16MB")
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = s.streaming(OLD, NEW, FLOWS, rejects=12, memory="16MB")
     large_transaction(s, migration)
     clash(s, migration)
     one_more(s, migration)

@@ -193,11 +193,7 @@ def not_to_be_put_aside(s, migration):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS, rejects=400)
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = s.streaming(OLD, NEW, FLOWS, rejects=400)
     copied(s, migration)
     family(s, migration)
     mended_at_the_source(s, migration)

@@ -58,11 +58,7 @@ def refused(s):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = s.streaming(OLD, NEW, FLOWS)
     before = refused(s)
     with s.target.connect() as holder, holder.cursor() as cursor:
         cursor.execute("LOCK TABLE app.visit IN SHARE MODE")

@@ -42,7 +42,6 @@ COMMIT;
 
 LATER = "SET synchronous_commit = local; INSERT INTO public.plain VALUES ({day})"
 
-
 # wal2json opens what it decodes: its walsender waits at the source by itself
 SERVER_WAITS = """
 SELECT count(*) > 0 FROM pg_stat_activity
@@ -73,23 +72,20 @@ def must_not_pass(s, migration, day):
         raise Failed("no lag, though a transaction waits")
 
 
-def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
-    maker = make(s, migration, 10)
-    must_not_pass(s, migration, 10)
+def comes_to_light(s, migration, maker):
     standby.release_commits(s.source)
     maker.receive()
     drain(migration)
     must_equal(migration)
 
+
+def scenario(s):
+    migration = s.streaming(OLD, NEW, FLOWS)
+    maker = make(s, migration, 10)
+    must_not_pass(s, migration, 10)
+    comes_to_light(s, migration, maker)
+
     maker = make(s, migration, 20)
     migration.terminate()  # it ends at once, and begins there again
     migration.start()
-    standby.release_commits(s.source)
-    maker.receive()
-    drain(migration)
-    must_equal(migration)
+    comes_to_light(s, migration, maker)

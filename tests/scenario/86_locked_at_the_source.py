@@ -50,11 +50,8 @@ def must_be_named(migration, pid):
 
 
 def scenario(s):
-    s.source.run(OLD)
-    s.target.run(NEW)
-    migration = s.migration(FLOWS, more="cutover: {lock_timeout: 200ms, max_pause: 2s, tries: 2}")
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = s.streaming(OLD, NEW, FLOWS,
+                            more="cutover: {lock_timeout: 200ms, max_pause: 2s, tries: 2}")
     holder = s.source.connect()
     holder.cursor().execute("LOCK TABLE public.event, public.locked IN ACCESS EXCLUSIVE MODE")
     end = time.monotonic() + 4  # the run has asked the source in between
