@@ -20,16 +20,27 @@ enum {
 	LONG_STEP = 1 << 30,   /* but for one that looks for the end of a large transaction */
 	STEP_GROWTH = 4,
 	ADVANCE_AFTER = 512 << 20, /* it reads WAL again as well */
-	RESULT_BYTES = 512 << 20,  /* what a step should make at most */
-	READ_AGAIN = 4,            /* at most so many times what the step brings */
-	NOTHING = 64,              /* a result that many times smaller than its WAL */
+	ADVANCE_LAST = 16 << 20,  /* before the stream takes over, which decodes again from there */
+	RESULT_BYTES = 512 << 20, /* what a step should make at most */
+	READ_AGAIN = 4,           /* at most so many times what the step brings */
+	NOTHING = 64,             /* a result that many times smaller than its WAL */
 };
+
+#define REST_SECONDS "0.1"
 
 enum state {
 	ASKING,  /* the slot is advanced if it is time, and the positions asked for */
 	CALLING, /* the function runs */
 	READING, /* its rows come */
 	ENDING,  /* the COPY is over */
+};
+
+/* What comes after an answer. */
+enum move {
+	STEP,
+	REST,    /* all there is was read, and the target is behind: the stream would idle */
+	ADVANCE, /* so that the stream need not decode all that once more */
+	OVER,
 };
 
 struct backlog {
@@ -71,24 +82,31 @@ static bool send(struct backlog *b, struct buf *sql, enum state state, struct er
 	return ok;
 }
 
-/* The slot first, so that what is durable is not read again after a crash. */
-static bool ask(struct backlog *b, struct err *e)
+/* So that what is durable is not read again after a crash. */
+static void put_advance(struct backlog *b, struct buf *sql)
 {
-	struct buf sql = BUF_INIT;
 	char lsn[LSN_TEXT];
 
+	lsn_format(b->applied, lsn);
+	buf_puts(sql, "SELECT pg_replication_slot_advance(slot_name, ");
+	buf_literal(sql, lsn);
+	buf_puts(sql, ") FROM pg_replication_slots WHERE confirmed_flush_lsn < ");
+	buf_literal(sql, lsn);
+	buf_puts(sql, " AND slot_name = ");
+	buf_literal(sql, b->slot);
+	buf_puts(sql, "; ");
+	b->advanced = b->applied;
+}
+
+static bool ask(struct backlog *b, enum move before, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+
 	b->now = (struct standing){ 0 };
-	if (b->applied >= b->advanced + ADVANCE_AFTER) {
-		lsn_format(b->applied, lsn);
-		buf_puts(&sql, "SELECT pg_replication_slot_advance(slot_name, ");
-		buf_literal(&sql, lsn);
-		buf_puts(&sql, ") FROM pg_replication_slots WHERE confirmed_flush_lsn < ");
-		buf_literal(&sql, lsn);
-		buf_puts(&sql, " AND slot_name = ");
-		buf_literal(&sql, b->slot);
-		buf_puts(&sql, "; ");
-		b->advanced = b->applied;
-	}
+	if (before == REST)
+		buf_puts(&sql, "SELECT pg_sleep(" REST_SECONDS "); ");
+	if (before == ADVANCE || b->applied >= b->advanced + ADVANCE_AFTER)
+		put_advance(b, &sql);
 	buf_puts(&sql, "SELECT pg_current_wal_flush_lsn(), restart_lsn, confirmed_flush_lsn "
 		       "FROM pg_replication_slots WHERE slot_name = ");
 	buf_literal(&sql, b->cursor);
@@ -123,8 +141,20 @@ static void adapt_step(struct backlog *b)
 	b->step = b->step * STEP_GROWTH < b->limit ? b->step * STEP_GROWTH : b->limit;
 }
 
-/* False: the stream is better at what is left. */
-static bool choose_step(struct backlog *b)
+static bool target_is_behind(const struct backlog *b)
+{
+	return b->applied + LEAVE_TO_STREAM < b->at;
+}
+
+/* What is left is little. */
+static enum move choose_ending(const struct backlog *b)
+{
+	if (target_is_behind(b))
+		return REST;
+	return b->applied >= b->advanced + ADVANCE_LAST ? ADVANCE : OVER;
+}
+
+static enum move choose(struct backlog *b)
 {
 	const struct standing *now = &b->now;
 	uint64_t left = now->flushed > now->next ? now->flushed - now->next : 0;
@@ -141,7 +171,9 @@ static bool choose_step(struct backlog *b)
 		b->step = again / READ_AGAIN < b->limit ? again / READ_AGAIN : b->limit;
 	step = stuck ? LONG_STEP : b->step;
 	b->asked = left < step ? left : step;
-	return !lost && left >= LEAVE_TO_STREAM && again <= READ_AGAIN * b->asked;
+	if (!lost && left < LEAVE_TO_STREAM)
+		return choose_ending(b);
+	return lost || again > READ_AGAIN * b->asked ? OVER : STEP;
 }
 
 static enum source_result over(struct backlog *b, struct source_frame *out)
@@ -197,9 +229,10 @@ static enum source_result decide(struct backlog *b, struct source_frame *out, st
 	b->bytes += b->read;
 	b->at = b->now.next;
 	adapt_step(b);
-	if (!choose_step(b))
+	enum move move = choose(b);
+	if (move == OVER)
 		return over(b, out);
-	if (!call(b, e))
+	if (!(move == STEP ? call(b, e) : ask(b, move, e)))
 		return SOURCE_FAILED;
 	*out = (struct source_frame){ .wal_end = b->at };
 	return SOURCE_KEEPALIVE;
@@ -315,7 +348,7 @@ static enum source_result read_end(struct backlog *b, struct err *e)
 	}
 	if (PQisBusy(b->conn))
 		return SOURCE_DRY;
-	return ask(b, e) ? SOURCE_DRY : SOURCE_FAILED;
+	return ask(b, STEP, e) ? SOURCE_DRY : SOURCE_FAILED;
 }
 
 static enum source_result backlog_read(struct source *source, struct source_frame *out,
@@ -456,7 +489,7 @@ bool backlog_open(const struct backlog_options *o, struct source **out, struct e
 	if (ok && worth) {
 		b->conn = pg_raw(b->pg);
 		log_event(LOG_INFO, "drain.begin", "slot=%s", b->slot);
-		ok = pg_exec(b->pg, ROOM, e) && ask(b, e);
+		ok = pg_exec(b->pg, ROOM, e) && ask(b, STEP, e);
 	}
 	if (ok && worth)
 		*out = &b->source;

@@ -10,7 +10,8 @@
  *
  *   ask: how much is there, from where is it read?
  *     -> copy: everything up to a position, whole transactions in commit order -> ask ...
- *     -> over: the rest, or what steps would be slow at, is for the stream
+ *     -> rest: all was read, and the target is behind -> ask ...
+ *     -> over: what is left, or what steps would be slow at, is for the stream
  *
  * The server puts the result of a step aside (work_mem, then temporary files) before it
  * sends any, so steps are bounded: by WAL, and by what earlier steps made of theirs. Each
@@ -18,9 +19,13 @@
  * transaction: the next is long, so as to reach its end. Where one that stays open holds the
  * restart point back, steps would read more than they bring, and the stream is better.
  *
+ * The stream decodes again from the slot's restart point. It takes over once the target has
+ * what was read, and the slot was advanced to there.
+ *
  * Frames     data has no wal_end; after each step comes a keepalive that has it.
- * Errors     ERR_CONFIG: the source does not go on from where the target stands. ERR_RETRY: the connection is lost. What the server refuses (no slot left to
- *            copy to, no room for the result) ends the drain early, with a line in the log.
+ * Errors     ERR_CONFIG: the source does not go on from where the target stands. ERR_RETRY:
+ *            the connection is lost. What the server refuses (no slot left to copy to, no room
+ *            for the result) ends the drain early, with a line in the log.
  * Source     PostgreSQL 15, "Replication Management Functions"; logicalfuncs.c.
  */
 #ifndef PGCROSSFADE_CDC_BACKLOG_H

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -21,6 +22,7 @@ enum {
 	STATUS_IDLE_MS = 5000, /* otherwise */
 	GOODBYE_MS = 500,
 	HEAP_BYTES = 64 << 10, /* in the queue, or of one transaction: more is on its way */
+	FILL_BYTES = 8 << 10,  /* libpq takes about as much in at once */
 };
 
 struct receiver {
@@ -230,6 +232,13 @@ static bool nobody_waits(struct receiver *r)
 	       (queue_bytes(r->queue) > HEAP_BYTES || assembler_bytes(r->assembler) > HEAP_BYTES);
 }
 
+static bool fill_is_ready(struct receiver *r)
+{
+	int bytes = 0;
+
+	return ioctl(source_socket(r->source), FIONREAD, &bytes) == 0 && bytes >= FILL_BYTES;
+}
+
 /* A full queue leaves the socket alone; a confirmation is noticed within a second. */
 static bool wait_for_news(struct receiver *r, struct err *e)
 {
@@ -241,7 +250,7 @@ static bool wait_for_news(struct receiver *r, struct err *e)
 	int64_t left = report_due(r, standing(r)) - clock_ms();
 	uint64_t count;
 
-	if (nobody_waits(r))
+	if (nobody_waits(r) && !fill_is_ready(r))
 		clock_sleep_ms(1);
 	left = left < 1 ? 1 : left > STATUS_MS ? STATUS_MS : left;
 	int64_t since = clock_us();
