@@ -186,6 +186,14 @@ bool pg_lost(const struct pg *pg)
 	return PQstatus(pg->conn) != CONNECTION_OK;
 }
 
+bool pg_alive(struct pg *pg, struct err *e)
+{
+	/* what it said last comes before the end of the connection: the second look sees that */
+	return (PQconsumeInput(pg->conn) == 1 && !PQisBusy(pg->conn) &&
+		PQconsumeInput(pg->conn) == 1) ||
+	       pg_fail(pg, NULL, e);
+}
+
 int pg_server_version(const struct pg *pg)
 {
 	return PQserverVersion(pg->conn);

@@ -34,6 +34,9 @@ bool pg_conninfo_check(const char *conninfo, bool *has_password, struct err *e);
 bool pg_open(const struct pg_options *options, struct pg **out, struct err *e);
 void pg_close(struct pg *pg);
 bool pg_lost(const struct pg *pg);
+
+/* Of one that is idle: takes in what the server said unasked. False: the connection is gone. */
+bool pg_alive(struct pg *pg, struct err *e);
 int pg_server_version(const struct pg *pg); /* 150020 for 15.20 */
 int pg_backend_pid(const struct pg *pg);
 

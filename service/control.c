@@ -3,18 +3,14 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "cutover/hooks.h"
-#include "pg/heartbeat.h"
-#include "service/ending.h"
 #include "service/partitions.h"
-#include "service/rejected.h"
+#include "service/requests.h"
 
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { BEAT_MS = 1000, POLL_MS = 200 };
 
-/* --- signs of life --- */
+/* --- a beat: the source is looked at, and the ledger told --- */
 
 static const char *activity(struct run *r)
 {
@@ -30,13 +26,74 @@ static const char *activity(struct run *r)
 	}
 }
 
+static struct heartbeat sign_of_life(struct run *r, const struct pipeline_state *state)
+{
+	return (struct heartbeat){ .host = r->host,
+				   .pid = getpid(),
+				   .activity = activity(r),
+				   .applied = state->position,
+				   .lag_seconds = state->lag_seconds,
+				   .queued_bytes = state->queued_bytes,
+				   .up_seconds = (double)(clock_ms() - r->began_ms) / 1000 };
+}
+
+/* The state is what it was before the source is asked, so that no later position is vouched for. */
+static bool beat_due(struct run *r)
+{
+	struct beat *b = &r->control.beat;
+
+	if (clock_ms() < r->control.next_beat_ms)
+		return false;
+	r->control.next_beat_ms = clock_ms() + BEAT_MS;
+	*b = (struct beat){ .at_us = clock_us(), .streams = r->pipeline != NULL };
+	b->reads = r->phase == PH_COPY || r->phase == PH_STREAM;
+	if (b->streams)
+		b->state = pipeline_state(r->pipeline);
+	b->sign = sign_of_life(r, &b->state);
+	return true;
+}
+
+static bool look_at_source(struct session *own, struct beat *b, struct err *e)
+{
+	struct continuity_slot slot;
+
+	if (b->reads && !(session_same_publications(own, e) && session_same_tables(own, e) &&
+			  partitions_check(own, e)))
+		return false;
+	if ((b->reads || b->streams) && !session_check_source(own, &slot, e))
+		return false;
+	return (!b->streams || pipeline_served(&b->state, &slot, own->slot, e)) &&
+	       session_source_lsn(own, &b->sign.source, e);
+}
+
+static void take_sample(struct meter *meter, struct beat *b)
+{
+	struct meter_sample s = { b->at_us, b->state.effort, b->state.queued_bytes, 0 };
+
+	if (b->state.received && b->sign.source > b->state.received)
+		s.unsent_bytes = b->sign.source - b->state.received;
+	meter_add(meter, &s);
+	b->sign.change_rate = meter_rate(meter);
+	b->sign.bottleneck = meter_bottleneck(meter);
+}
+
+static bool make_beat(struct session *own, void *arg, struct err *e)
+{
+	struct control *c = arg;
+
+	if (!look_at_source(own, &c->beat, e))
+		return false;
+	take_sample(&c->meter, &c->beat);
+	return heartbeat_write(own->target, own->migration->name, &c->beat.sign, e);
+}
+
 /* All that was in the source's WAL at the beat before this one is applied. */
-static void tell_lag_zero(struct run *r, lsn_t source_before, const struct pipeline_state *now)
+static void tell_lag_zero(struct run *r, lsn_t source_before, lsn_t position)
 {
 	struct err e = ERR_INIT;
 
 	if (r->lag_zero_told || r->phase != PH_STREAM || !r->restored || !source_before ||
-	    now->position < source_before)
+	    position < source_before)
 		return;
 	r->lag_zero_told = true;
 	if (!hook_run(r->migration, HOOK_LAG_ZERO, r->session.target, &e))
@@ -44,184 +101,151 @@ static void tell_lag_zero(struct run *r, lsn_t source_before, const struct pipel
 			  log_quote(&r->session.arena, e.text));
 }
 
-static void take_sample(struct run *r, const struct pipeline_state *now)
+/* The session's own connections may not be used for long: that they are there is looked at. */
+static bool beat_made(struct run *r, enum outcome *out, struct err *e)
 {
-	struct meter_sample s = { clock_us(), now->effort, now->queued_bytes, 0 };
+	const struct beat *b = &r->control.beat;
+	lsn_t position = b->state.position, source_before = r->source_lsn;
 
-	if (now->received && r->source_lsn > now->received)
-		s.unsent_bytes = r->source_lsn - now->received;
-	meter_add(&r->meter, &s);
-}
-
-/* state is what it was before the source was asked, so that no later position is vouched for. */
-static bool check_source(struct run *r, struct pipeline_state *state, struct err *e)
-{
-	struct continuity_slot slot;
-	bool reads = r->phase == PH_COPY || r->phase == PH_STREAM;
-
-	if (reads && !(session_same_publications(&r->session, e) &&
-		       session_same_tables(&r->session, e) && partitions_check(&r->session, e)))
+	(void)out;
+	if (!pg_alive(r->session.source, e) || !pg_alive(r->session.target, e))
 		return false;
+	r->source_lsn = b->sign.source;
+	r->backoff.advanced |= r->reached && position > r->reached;
+	r->reached = position > r->reached ? position : r->reached;
 	if (r->pipeline)
-		return pipeline_check(r->pipeline, state, e);
-	return !reads || session_check_source(&r->session, &slot, e);
-}
-
-bool control_beat(struct run *r, struct err *e)
-{
-	struct pipeline_state state = { 0 };
-	lsn_t source_before = r->source_lsn;
-	uint64_t lag;
-
-	if (clock_ms() < r->next_beat_ms)
-		return true;
-	r->next_beat_ms = clock_ms() + BEAT_MS;
-	if (!check_source(r, &state, e) || !stream_lag(r, &lag, e))
-		return false;
-	take_sample(r, &state);
-	r->backoff.advanced |= r->reached && state.position > r->reached;
-	r->reached = state.position > r->reached ? state.position : r->reached;
-	struct heartbeat h = { .host = r->host,
-			       .pid = getpid(),
-			       .activity = activity(r),
-			       .applied = state.position,
-			       .source = r->source_lsn,
-			       .lag_seconds = state.lag_seconds,
-			       .queued_bytes = state.queued_bytes,
-			       .change_rate = meter_rate(&r->meter),
-			       .bottleneck = meter_bottleneck(&r->meter),
-			       .up_seconds = (double)(clock_ms() - r->began_ms) / 1000 };
-	if (!heartbeat_write(r->session.target, r->migration->name, &h, e))
-		return false;
-	if (r->pipeline)
-		pipeline_recorded(r->pipeline, state.position);
-	tell_lag_zero(r, source_before, &state);
+		pipeline_recorded(r->pipeline, position);
+	tell_lag_zero(r, source_before, position);
 	return true;
 }
 
 /* --- requests --- */
 
-struct answer {
-	bool done;
-	const char *text; /* NULL: the outcome comes later */
-	enum outcome outcome;
+static bool request_due(struct run *r)
+{
+	struct control *c = &r->control;
+
+	if (clock_ms() < c->next_poll_ms || r->phase == PH_CUTOVER)
+		return false;
+	c->next_poll_ms = clock_ms() + POLL_MS;
+	arena_reset(&c->arena);
+	c->request = NULL;
+	return true;
+}
+
+static bool take_request(struct session *own, void *arg, struct err *e)
+{
+	struct control *c = arg;
+
+	return request_take(own->target, own->migration->name, &c->arena, &c->request, e);
+}
+
+static bool request_taken(struct run *r, enum outcome *out, struct err *e)
+{
+	return !r->control.request || requests_answer(r, r->control.request, out, e);
+}
+
+/* --- what is on disk at the target --- */
+
+static bool look_due(struct run *r)
+{
+	return r->pipeline && pipeline_wants_look(r->pipeline);
+}
+
+static bool look(struct session *own, void *arg, struct err *e)
+{
+	return flush_look(own->target, &((struct control *)arg)->flush, e);
+}
+
+static bool looked(struct run *r, enum outcome *out, struct err *e)
+{
+	(void)out;
+	return !r->pipeline || pipeline_looked(r->pipeline, &r->control.flush, e);
+}
+
+/* --- when --- */
+
+/* From due to done the thread may have r->control, and the run leaves it alone. */
+static const struct duty {
+	bool (*due)(struct run *r); /* it is, and is prepared */
+	errand *go;
+	bool (*done)(struct run *r, enum outcome *out, struct err *e);
+} duties[] = {
+	{ request_due, take_request, request_taken },
+	{ beat_due, make_beat, beat_made },
+	{ look_due, look, looked },
 };
 
-static const char *refusal(struct run *r, const char *what, const char *want)
+enum { DUTIES = sizeof duties / sizeof *duties };
+
+static bool holds(unsigned due, unsigned i)
 {
-	return arena_printf(&r->session.arena, "%s needs phase %s; the migration is in phase %s",
-			    what, want, phase_name(r->phase));
+	return due & 1u << i;
 }
 
-static bool begin_cutover(struct run *r, const struct request *q, struct answer *out, struct err *e)
+static bool go(struct session *own, void *arg, struct err *e)
 {
-	if (r->phase != PH_STREAM) {
-		out->text = refusal(r, "cutover", "stream");
-		return true;
-	}
-	if (r->retrying.active) {
-		out->text = "rejects are being tried again; ask when that is done";
-		return true;
-	}
-	if (!rejected_check_names(r->session.plan, q->argument, e))
-		return false;
-	r->cutting = (struct cutting){ .request = q->id,
-				       .accepted = arena_strdup(&r->session.arena, q->argument) };
-	out->outcome = STEP_NEXT;
-	return true;
-}
+	unsigned due = ((const struct control *)arg)->due;
 
-static bool begin_retry(struct run *r, const struct request *q, struct answer *out, struct err *e)
-{
-	if (r->phase != PH_STREAM) {
-		out->text = refusal(r, "retry", "stream");
-		return true;
-	}
-	if (!rejected_check_names(r->session.plan, q->argument, e))
-		return false;
-	if (r->retrying.active && r->retrying.request) {
-		out->text = "rejects are being tried again already; ask again";
-		return true;
-	}
-	r->retried = r->retried && !r->retrying.active; /* the run's own comes after it */
-	r->retrying = (struct retrying){ .active = true, .request = q->id };
-	if (*q->argument)
-		r->retrying.pass.target = arena_strdup(&r->session.arena, q->argument);
-	return true;
-}
-
-static bool do_abort(struct run *r, const struct request *q, struct answer *out, struct err *e)
-{
-	(void)q;
-	if (!phase_before_switch(r->phase)) {
-		out->text = refusal(r, "abort", "prepare, copy or stream");
-		return true;
-	}
-	copying_close(&r->copying);
-	streaming_close(r);
-	/* the request's row goes with the ledger's: that is the answer */
-	out->outcome = STEP_END;
-	return ending_abort(&r->session, e);
-}
-
-static bool do_complete(struct run *r, const struct request *q, struct answer *out, struct err *e)
-{
-	if (r->phase != PH_SWITCHED) {
-		out->text = refusal(r, "complete", "switched");
-		return true;
-	}
-	if (!ending_complete(&r->session, strcmp(q->argument, "drop-old-tables") == 0, e))
-		return false;
-	*out = (struct answer){ true, "complete", STEP_END };
-	return true;
-}
-
-static const struct {
-	const char *kind;
-	bool (*act)(struct run *, const struct request *, struct answer *, struct err *);
-} kinds[] = {
-	{ "cutover", begin_cutover },
-	{ "retry", begin_retry },
-	{ "abort", do_abort },
-	{ "complete", do_complete },
-};
-
-static bool act(struct run *r, const struct request *q, struct answer *out, struct err *e)
-{
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (strcmp(kinds[i].kind, q->kind) == 0)
-			return kinds[i].act(r, q, out, e);
-	out->text = "this pgcrossfade does not know such a request";
-	return true;
-}
-
-static bool answer(struct run *r, const struct request *q, enum outcome *out, struct err *e)
-{
-	struct answer a = { false, NULL, STEP_AGAIN };
-
-	log_event(LOG_INFO, "request", "kind=%s id=%lld", q->kind, (long long)q->id);
-	if (!act(r, q, &a, e)) {
-		if (e->kind == ERR_RETRY)
+	for (unsigned i = 0; i < DUTIES; i++)
+		if (holds(due, i) && !duties[i].go(own, arg, e))
 			return false;
-		a = (struct answer){ false, arena_strdup(&r->session.arena, e->text), STEP_AGAIN };
-		err_clear(e); /* who asked hears it; the run goes on as before */
-	}
-	*out = a.outcome;
-	return !a.text || request_finish(r->session.target, q->id, a.done, a.text, e);
+	return true;
 }
 
-bool control_requests(struct run *r, enum outcome *out, struct err *e)
+static bool done(struct run *r, enum outcome *out, struct err *e)
 {
-	struct arena scratch = ARENA_INIT;
-	struct request *q = NULL;
-	bool ok = true;
+	unsigned due = r->control.due;
+
+	r->control.due = 0;
+	for (unsigned i = 0; i < DUTIES && *out == STEP_AGAIN; i++)
+		if (holds(due, i) && !duties[i].done(r, out, e))
+			return false;
+	return true;
+}
+
+void control_rest(struct run *r)
+{
+	errands_close(r->control.errands);
+	r->control.errands = NULL;
+	r->control.due = 0;
+}
+
+/* Beside the stream; in other phases a moment's wait does no harm. */
+static bool choose_hands(struct run *r, struct err *e)
+{
+	bool beside = r->phase == PH_STREAM && r->pipeline;
+
+	if (beside == (r->control.errands != NULL))
+		return true;
+	if (beside)
+		return errands_open(&r->session, &r->control.errands, e);
+	control_rest(r);
+	return true;
+}
+
+static bool take_back(struct run *r, enum outcome *out, struct err *e)
+{
+	enum errand_state state = errands_back(r->control.errands, e);
+
+	return state == ERRAND_OUT || (state == ERRAND_DONE && done(r, out, e));
+}
+
+bool control_turn(struct run *r, enum outcome *out, struct err *e)
+{
+	struct control *c = &r->control;
 
 	*out = STEP_AGAIN;
-	if (clock_ms() < r->next_poll_ms || r->phase == PH_CUTOVER)
+	if (!choose_hands(r, e))
+		return false;
+	if (c->due)
+		return take_back(r, out, e);
+	for (unsigned i = 0; i < DUTIES; i++)
+		c->due |= (unsigned)duties[i].due(r) << i;
+	if (!c->due)
 		return true;
-	r->next_poll_ms = clock_ms() + POLL_MS;
-	ok = request_take(r->session.target, r->migration->name, &scratch, &q, e) &&
-	     (!q || answer(r, q, out, e));
-	arena_finish(&scratch);
-	return ok;
+	if (!c->errands)
+		return go(&r->session, c, e) && done(r, out, e);
+	errands_send(c->errands, &r->session, go, c);
+	return true;
 }

@@ -110,7 +110,7 @@ static bool start_receiver(struct pipeline *p, struct err *e)
 static bool begin_durable(struct pipeline *p, struct err *e)
 {
 	p->durable =
-	    (struct durable){ .look = p->session->target, .mark = applier_mark(p->applier) };
+	    (struct durable){ .force = p->session->target, .mark = applier_mark(p->applier) };
 	if (strcmp(p->session->migration->synchronous_commit, "off") == 0 &&
 	    !flush_later(p->target, &p->durable.later, e))
 		return false;
@@ -145,16 +145,22 @@ static bool expect_last(struct pipeline *p, struct err *e)
 	return true;
 }
 
-static bool check_history(const struct pipeline *p, lsn_t position, struct err *e)
+/* owed: the slot has to send the transaction there once more; 0: none. */
+static bool check_history(lsn_t owed, lsn_t position, struct err *e)
 {
 	char lsn[LSN_TEXT];
 
-	return !p->expected || position <= p->skip_to ||
+	return !owed || position <= owed ||
 	       err_set(
 		   e, ERR_CONFIG,
 		   "the source does not have the transaction at %s, which the target has: it was "
 		   "restored to an earlier state and went on from there; abort and start again",
-		   lsn_format(p->skip_to, lsn));
+		   lsn_format(owed, lsn));
+}
+
+static lsn_t owed(const struct pipeline *p)
+{
+	return p->expected ? p->skip_to : 0;
 }
 
 bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)
@@ -180,21 +186,16 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 }
 
 /* A connection can end without our end of it hearing so; the slot's end of it did. */
-bool pipeline_check(struct pipeline *p, struct pipeline_state *out, struct err *e)
+bool pipeline_served(const struct pipeline_state *then, const struct continuity_slot *slot,
+		     const char *name, struct err *e)
 {
-	bool drains = receiver_drains(p->receiver); /* asked first: then the slot is idle */
-	struct continuity_slot slot;
-
-	*out = pipeline_state(p);
-	if (!session_check_source(p->session, &slot, e))
+	if (!check_history(then->owed, then->position, e))
 		return false;
-	if (!check_history(p, out->position, e))
-		return false;
-	return slot.active || drains ||
+	return slot->active || then->drains ||
 	       err_set(e, ERR_RETRY,
 		       "the source has given up the stream of slot %s, and the "
 		       "connection did not tell",
-		       p->session->slot);
+		       name);
 }
 
 void pipeline_recorded(struct pipeline *p, lsn_t position)
@@ -266,7 +267,7 @@ static bool admit(struct pipeline *p, struct list *l, struct transaction *t, str
 {
 	bool empty = is_empty(t), seen;
 
-	if (!check_history(p, t->commit_lsn, e) ||
+	if (!check_history(owed(p), t->commit_lsn, e) ||
 	    !partitions_resolve(p->partitions, t, &seen, e)) {
 		transaction_destroy(t);
 		return false;
@@ -396,9 +397,8 @@ bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 	ok = ok && work(p, &l, e);
 	p->effort.applying_us += clock_us() - since;
 	transaction_destroy_all(l.first);
-	ok = ok && durable_look(&p->durable, e);
 	confirm(p);
-	ok = ok && check_history(p, receiver_position(p->receiver), e);
+	ok = ok && check_history(owed(p), receiver_position(p->receiver), e);
 	return ok;
 }
 
@@ -408,6 +408,16 @@ bool pipeline_flush(struct pipeline *p, struct err *e)
 
 	confirm(p);
 	return ok;
+}
+
+bool pipeline_wants_look(struct pipeline *p)
+{
+	return durable_due(&p->durable);
+}
+
+bool pipeline_looked(struct pipeline *p, const struct flush *now, struct err *e)
+{
+	return durable_looked(&p->durable, now, e);
 }
 
 /* --- figures --- */
@@ -426,6 +436,7 @@ static double seconds_since(int64_t commit_time)
 
 struct pipeline_state pipeline_state(struct pipeline *p)
 {
+	bool drains = receiver_drains(p->receiver); /* asked first: then the slot is idle */
 	struct receiver_backlog backlog;
 	struct effort effort = p->effort;
 
@@ -436,6 +447,8 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 		.consistent = judge_consistent_lsn(p->judge),
 		.open = applier_is_open(p->applier),
 		.pending = backlog.oldest_commit_time != 0,
+		.drains = drains,
+		.owed = owed(p),
 		.lag_seconds =
 		    backlog.oldest_commit_time ? seconds_since(backlog.oldest_commit_time) : 0,
 		.queued_bytes = backlog.queued_bytes,

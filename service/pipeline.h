@@ -11,6 +11,7 @@
 #ifndef PGCROSSFADE_SERVICE_PIPELINE_H
 #define PGCROSSFADE_SERVICE_PIPELINE_H
 
+#include "pg/flush.h"
 #include "service/session.h"
 
 struct pipeline;
@@ -38,6 +39,8 @@ struct pipeline_state {
 	lsn_t consistent;   /* past it no change can be in the copy */
 	bool open;          /* part of a transaction is applied: its locks are held */
 	bool pending;       /* something is received and not applied */
+	bool drains;        /* a backlog is read, and the slot itself is idle */
+	lsn_t owed;         /* the slot has to send the transaction there once more; 0: none */
 	double lag_seconds; /* since the oldest change not applied was committed; 0: none */
 	uint64_t queued_bytes;
 	lsn_t received; /* the server has sent, or has nothing to send, up to here */
@@ -47,13 +50,18 @@ struct pipeline_state {
 struct pipeline_state pipeline_state(struct pipeline *p);
 
 /*
- * Asks the source: does it still go on from where the target stands, and serve the slot?
- * ERR_RETRY: open another. *out is as it was before the source was asked.
+ * Does the source have what the target has, and serve the slot of that name? slot: as
+ * session_check_source() found it after `then`. ERR_RETRY: open another.
  */
-bool pipeline_check(struct pipeline *p, struct pipeline_state *out, struct err *e);
+bool pipeline_served(const struct pipeline_state *then, const struct continuity_slot *slot,
+		     const char *name, struct err *e);
 
-/* The ledger has out->position durably: now the source may be told of it. */
+/* The ledger has this position durably: now the source may be told of it. */
 void pipeline_recorded(struct pipeline *p, lsn_t position);
+
+/* Is it time to ask what is on the target's disk? The answer is for pipeline_looked(). */
+bool pipeline_wants_look(struct pipeline *p);
+bool pipeline_looked(struct pipeline *p, const struct flush *now, struct err *e);
 
 /* applier_retry(), sink/apply.h */
 struct retry;

@@ -384,12 +384,11 @@ static bool loop(struct run *r, bool *ended, struct err *e)
 	enum outcome outcome;
 
 	while (!*ended && !*r->stop) {
-		if (!control_requests(r, &outcome, e) || !follow(r, outcome, ended, e))
+		if (!control_turn(r, &outcome, e) || !follow(r, outcome, ended, e))
 			return false;
 		if (*ended || outcome == STEP_NEXT)
 			continue;
-		if (!control_beat(r, e) || !follow(r, phases[r->phase].step(r, e), ended, e) ||
-		    !backoff_end(r, e))
+		if (!follow(r, phases[r->phase].step(r, e), ended, e) || !backoff_end(r, e))
 			return false;
 	}
 	return true;
@@ -443,6 +442,7 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 			ok = true;
 		}
 	}
+	arena_finish(&r.control.arena);
 	session_close(&r.session);
 	return ok;
 }

@@ -9,7 +9,10 @@
 #define PGCROSSFADE_SERVICE_STEPS_H
 
 #include "cutover/phase.h"
+#include "pg/flush.h"
+#include "pg/heartbeat.h"
 #include "pg/request.h"
+#include "service/errand.h"
 #include "service/meter.h"
 #include "service/pipeline.h"
 #include "service/session.h"
@@ -53,6 +56,26 @@ struct retrying {
 	unsigned in; /* in the passes before */
 };
 
+/* Once a second. */
+struct beat {
+	int64_t at_us;
+	bool reads, streams; /* the old tables; there is a pipeline */
+	struct pipeline_state state;
+	struct heartbeat sign;
+};
+
+/* Of service/control.h. */
+struct control {
+	struct errands *errands; /* NULL: the run goes itself */
+	unsigned due;            /* duties under way, by bit */
+	int64_t next_beat_ms, next_poll_ms;
+	struct beat beat;
+	struct meter meter;
+	struct arena arena;
+	struct request *request; /* taken; NULL: there was none */
+	struct flush flush;
+};
+
 /* Tries that failed one after the other; both count from when the run last worked. */
 struct backoff {
 	unsigned tries;
@@ -85,8 +108,7 @@ struct run {
 	struct cutting cutting;
 	struct retrying retrying;
 	struct backoff backoff;
-	int64_t next_beat_ms, next_poll_ms;
-	struct meter meter;
+	struct control control;
 	lsn_t source_lsn; /* the source's insert position at the last beat */
 };
 

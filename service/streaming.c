@@ -1,11 +1,13 @@
 #include "core/log.h"
+#include "service/control.h"
 #include "service/steps.h"
 #include "snapshot/definitions.h"
 
-enum { WAIT_MS = 100 };
+enum { WAIT_MS = 100, WAIT_BESIDE_MS = 10 };
 
 void streaming_close(struct run *r)
 {
+	control_rest(r);
 	if (r->pipeline)
 		r->exact_lsn = pipeline_exact_lsn(r->pipeline);
 	pipeline_close(r->pipeline);
@@ -47,23 +49,23 @@ static bool restore_definitions(struct run *r, struct err *e)
 	return true;
 }
 
+/* An errand is soon done: its answer does not wait for a change. */
+static int wait_ms(const struct run *r)
+{
+	return r->retrying.active ? 0 : r->control.due ? WAIT_BESIDE_MS : WAIT_MS;
+}
+
 enum outcome stream_step(struct run *r, struct err *e)
 {
-	bool ok = stream_once(r, r->retrying.active ? 0 : WAIT_MS, e) &&
-		  restore_definitions(r, e) && retry_some(r, e);
+	bool ok = stream_once(r, wait_ms(r), e) && restore_definitions(r, e) && retry_some(r, e);
 
 	return ok ? STEP_AGAIN : STEP_FAILED;
 }
 
 bool stream_lag(struct run *r, uint64_t *bytes, struct err *e)
 {
-	struct pg_result *res = NULL;
-
-	if (!pg_query_row(r->session.source, "SELECT pg_current_wal_insert_lsn()", 0, NULL, &res,
-			  e))
-		return err_wrap(e, "ask for the source's position");
-	r->source_lsn = pg_lsn(res, 0, 0);
-	pg_result_free(res);
+	if (!session_source_lsn(&r->session, &r->source_lsn, e))
+		return false;
 	lsn_t applied = r->pipeline ? pipeline_state(r->pipeline).position : 0;
 	*bytes = applied && r->source_lsn > applied ? r->source_lsn - applied : 0;
 	return true;

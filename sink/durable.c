@@ -1,7 +1,6 @@
 #include "sink/durable.h"
 
 #include "core/clock.h"
-#include "pg/flush.h"
 
 enum {
 	LOOK_MS = 100,
@@ -21,31 +20,33 @@ bool durable_force(struct durable *d, struct err *e)
 {
 	if (d->durable == d->committed)
 		return true;
-	if (!flush_force(d->look, d->mark, e))
+	if (!flush_force(d->force, d->mark, e))
 		return false;
 	d->durable = d->committed;
 	d->marked = 0;
 	return true;
 }
 
-bool durable_look(struct durable *d, struct err *e)
+bool durable_due(struct durable *d)
 {
-	struct flush now;
-
 	if (d->durable == d->committed || clock_ms() < d->looked + LOOK_MS)
-		return true;
-	d->looked = clock_ms();
-	if (!flush_look(d->look, &now, e))
 		return false;
-	if (d->marked && now.flushed >= d->wanted) {
+	d->looked = clock_ms();
+	d->asked = d->committed;
+	return true;
+}
+
+bool durable_looked(struct durable *d, const struct flush *now, struct err *e)
+{
+	if (d->marked && now->flushed >= d->wanted) {
 		d->durable = d->marked;
 		d->marked = 0;
 	}
 	if (d->marked && d->looked > d->since_ms + FORCE_MS)
 		return durable_force(d, e);
-	if (!d->marked && d->committed > d->durable) {
-		d->marked = d->committed;
-		d->wanted = now.written;
+	if (!d->marked && d->asked > d->durable) {
+		d->marked = d->asked;
+		d->wanted = now->written;
 		d->since_ms = d->looked;
 	}
 	return true;

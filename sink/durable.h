@@ -16,29 +16,27 @@
 #ifndef PGCROSSFADE_SINK_DURABLE_H
 #define PGCROSSFADE_SINK_DURABLE_H
 
-#include "core/lsn.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-struct pg;
-struct err;
+#include "pg/flush.h"
 
 struct durable {
-	struct pg *look; /* borrowed; a connection that is in no transaction */
+	struct pg *force; /* borrowed; a connection that is in no transaction */
 	const char *mark;
 	bool later;               /* commits do not wait for the disk */
 	lsn_t committed;          /* source position that is committed at the target */
 	lsn_t marked, wanted;     /* source position; durable once the target's WAL is here */
 	lsn_t durable;            /* source position that is on disk at the target */
-	int64_t looked, since_ms; /* the last look; when the mark was set */
+	lsn_t asked;              /* source position; committed when the last look was due */
+	int64_t looked, since_ms; /* when that was; when the mark was set */
 };
 
 /* Everything of the source up to end is committed at the target. */
 void durable_committed(struct durable *d, lsn_t end);
 
-/* Asks, if it is time to. d->durable moves. */
-bool durable_look(struct durable *d, struct err *e);
+/* Is it time to look? The answer, whenever it comes, is for durable_looked(). */
+bool durable_due(struct durable *d);
+
+/* now: what flush_look() found after durable_due(). d->durable moves. */
+bool durable_looked(struct durable *d, const struct flush *now, struct err *e);
 
 /* Now: on return everything committed is durable. */
 bool durable_force(struct durable *d, struct err *e);
