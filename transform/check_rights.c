@@ -15,10 +15,12 @@ static const char database_sql[] =
     " n.nspowner::regrole, pg_has_role(n.nspowner, 'USAGE')"
     " FROM (SELECT) one LEFT JOIN pg_namespace n ON n.nspname = 'pgcrossfade'";
 
-/* PUBLIC may execute them, unless somebody revoked that. */
+/* PUBLIC may execute them, unless somebody revoked that. The message has one more argument since
+ * PostgreSQL 17. */
 static const char functions_sql[] =
     "SELECT string_agg(f, ', ') FROM unnest(ARRAY['pg_control_system()',"
-    " 'pg_logical_emit_message(boolean,text,text)', 'pg_current_wal_insert_lsn()',"
+    " 'pg_logical_emit_message(boolean,text,text)',"
+    " 'pg_logical_emit_message(boolean,text,text,boolean)', 'pg_current_wal_insert_lsn()',"
     " 'pg_drop_replication_slot(name)', 'pg_notify(text,text)',"
     " 'pg_try_advisory_lock(integer,integer)', 'pg_advisory_xact_lock(bigint)']) f"
     " WHERE NOT has_function_privilege(to_regprocedure(f), 'EXECUTE')";

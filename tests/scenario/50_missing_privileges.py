@@ -28,9 +28,10 @@ REVOKED = [
      "permission denied for function shout"),
     ("source", "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC",
      "GRANT EXECUTE ON FUNCTION pg_control_system() TO mover"),
-    ("source",
-     "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC",
-     "may not execute pg_logical_emit_message(boolean,text,text)"),
+    ("source",  # it has one more argument since PostgreSQL 17
+     "DO $$ BEGIN EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', (SELECT oid::regprocedure FROM pg_proc"
+     " WHERE oid::regprocedure::text LIKE 'pg_logical_emit_message(boolean,text,text%')); END $$",
+     "may not execute pg_logical_emit_message(boolean,text,text"),
     ("target", "CREATE SCHEMA pgcrossfade AUTHORIZATION postgres",
      "schema pgcrossfade belongs to role postgres"),
     ("source", "CREATE PUBLICATION pgcrossfade_main",
