@@ -443,6 +443,7 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 			ok = true;
 		}
 	}
+	again_finish(&r.again);
 	session_close(&r.session);
 	return ok;
 }
