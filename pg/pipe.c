@@ -28,6 +28,16 @@ bool pipe_send(struct pipe *p, const char *sql, struct err *e)
 	return sent(p, PQsendQueryParams(pg_raw(p->pg), sql, 0, NULL, NULL, NULL, NULL, 0), e);
 }
 
+bool pipe_send_texts(struct pipe *p, const char *sql, struct bytes texts, struct err *e)
+{
+	const Oid type = array_type(WIRE_TEXT);
+	const int length = (int)texts.len, binary = 1;
+
+	return sent(
+	    p, PQsendQueryParams(pg_raw(p->pg), sql, 1, &type, &texts.data, &length, &binary, 0),
+	    e);
+}
+
 /* Binary parameters as libpq takes them. */
 struct binary_params {
 	const char *values[MAX_PARAMS];

@@ -33,6 +33,9 @@ bool pipe_send_arrays(struct pipe *p, const struct statement *s, const struct by
 bool pipe_send_one(struct pipe *p, const struct statement *s, const struct bytes *params,
 		   struct err *e);
 
+/* sql with one parameter: a binary text[], as pg/array.h makes it */
+bool pipe_send_texts(struct pipe *p, const char *sql, struct bytes texts, struct err *e);
+
 /* text parameters to a statement prepared before */
 bool pipe_send_prepared(struct pipe *p, const char *name, unsigned nparams,
 			const char *const *params, struct err *e);

@@ -163,7 +163,7 @@ static lsn_t owed(const struct pipeline *p)
 	return p->expected ? p->skip_to : 0;
 }
 
-bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e)
+bool pipeline_open(struct session *s, struct again *again, struct pipeline **out, struct err *e)
 {
 	struct pipeline *p = xcalloc(1, sizeof *p);
 	struct continuity_slot slot;
@@ -175,7 +175,7 @@ bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, st
 	    session_same_tables(s, e) &&
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
 	    load_progress(p, e) && create_judge(p, e) &&
-	    applier_create(p->target, s->plan, p->progress, exact_lsn, &p->applier, e) &&
+	    applier_create(p->target, s->plan, p->progress, again, &p->applier, e) &&
 	    begin_durable(p, e) && start_receiver(p, e) && expect_last(p, e);
 	if (!ok) {
 		pipeline_close(p);
@@ -460,9 +460,4 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 bool pipeline_retry(struct pipeline *p, struct retry *retry, struct err *e)
 {
 	return settle(p, e) && applier_retry(p->applier, retry, e);
-}
-
-lsn_t pipeline_exact_lsn(const struct pipeline *p)
-{
-	return applier_exact_lsn(p->applier);
 }

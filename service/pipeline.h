@@ -14,10 +14,11 @@
 #include "pg/flush.h"
 #include "service/session.h"
 
+struct again;
 struct pipeline;
 
-/* exact_lsn: pipeline_exact_lsn() of the one before, 0 at first. */
-bool pipeline_open(struct session *s, lsn_t exact_lsn, struct pipeline **out, struct err *e);
+/* again: sink/again.h; borrowed, and handed from one to the next. */
+bool pipeline_open(struct session *s, struct again *again, struct pipeline **out, struct err *e);
 void pipeline_close(struct pipeline *p); /* NULL is fine */
 
 /* Waits up to timeout_ms for something to apply, and applies one batch of it. */
@@ -66,7 +67,5 @@ bool pipeline_looked(struct pipeline *p, const struct flush *now, struct err *e)
 /* applier_retry(), sink/apply.h */
 struct retry;
 bool pipeline_retry(struct pipeline *p, struct retry *retry, struct err *e);
-
-lsn_t pipeline_exact_lsn(const struct pipeline *p);
 
 #endif

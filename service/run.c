@@ -443,6 +443,7 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 		}
 	}
 	arena_finish(&r.control.arena);
+	again_finish(&r.again);
 	session_close(&r.session);
 	return ok;
 }

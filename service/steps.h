@@ -16,6 +16,7 @@
 #include "service/meter.h"
 #include "service/pipeline.h"
 #include "service/session.h"
+#include "sink/again.h"
 #include "sink/apply.h"
 #include "snapshot/build.h"
 #include "snapshot/copy.h"
@@ -99,9 +100,9 @@ struct run {
 	bool registered; /* the ledger has had the migration since this process runs */
 	struct copying copying;
 	struct pipeline *pipeline;
-	lsn_t exact_lsn; /* handed from one pipeline to the next */
-	bool restored;   /* definitions are back */
-	bool retried;    /* rejects were tried at the consistent point */
+	struct again again; /* handed from one pipeline to the next */
+	bool restored;      /* definitions are back */
+	bool retried;       /* rejects were tried at the consistent point */
 	bool lag_zero_told;
 	bool stream_dropped; /* slot and publications are gone, after the switch */
 	bool settled; /* foreign keys are as they were before the migration, after the switch */

@@ -8,15 +8,13 @@ enum { WAIT_MS = 100, WAIT_BESIDE_MS = 10 };
 void streaming_close(struct run *r)
 {
 	control_rest(r);
-	if (r->pipeline)
-		r->exact_lsn = pipeline_exact_lsn(r->pipeline);
 	pipeline_close(r->pipeline);
 	r->pipeline = NULL;
 }
 
 bool stream_once(struct run *r, int timeout_ms, struct err *e)
 {
-	if (!r->pipeline && !pipeline_open(&r->session, r->exact_lsn, &r->pipeline, e))
+	if (!r->pipeline && !pipeline_open(&r->session, &r->again, &r->pipeline, e))
 		return false;
 	return pipeline_step(r->pipeline, timeout_ms, e);
 }

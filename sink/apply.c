@@ -3,8 +3,8 @@
 #include "pg/pipe.h"
 #include "pg/progress.h"
 #include "pg/quote.h"
+#include "sink/again.h"
 #include "sink/batch.h"
-#include "sink/exact.h"
 #include "sink/single.h"
 
 #include <stdlib.h>
@@ -41,7 +41,7 @@ struct applier {
 	struct batch *batch;
 	struct op_params params;
 	const char *mark, *mark_sql; /* this target transaction is ours */
-	lsn_t exact_lsn;
+	struct again *again;
 };
 
 static bool prepare_flow(struct applier *a, const struct flow_plan *flow, struct err *e)
@@ -86,7 +86,7 @@ static void make_mark(struct applier *a, const char *migration)
 }
 
 bool applier_create(struct pg *target, const struct plan *plan, const struct progress *at,
-		    lsn_t exact_lsn, struct applier **out, struct err *e)
+		    struct again *again, struct applier **out, struct err *e)
 {
 	struct applier *a = xcalloc(1, sizeof *a);
 
@@ -94,7 +94,7 @@ bool applier_create(struct pg *target, const struct plan *plan, const struct pro
 	a->plan = plan;
 	a->progress = *at;
 	a->now.lsn = at->lsn;
-	a->exact_lsn = exact_lsn;
+	a->again = again;
 	a->bindings = (struct bindings){ plan, &a->arena, NULL };
 	a->rejects = rejects_create(plan);
 	a->fold = fold_create(plan);
@@ -179,7 +179,7 @@ static bool finish_pipe(struct pipe *pipe, bool sent, int claim_at, struct err *
 /* What is known of a row that was put aside counts in exact order only. */
 static bool needs_order(struct applier *a, const struct transaction *t)
 {
-	if (t->commit_lsn == a->exact_lsn)
+	if (t->commit_lsn == a->again->lsn)
 		return true;
 	if (!rejects_count(a->rejects))
 		return false;
@@ -324,6 +324,16 @@ static struct exact exact_of(struct applier *a)
 	return (struct exact){ a->pg, a->plan, &a->bindings, &a->params, a->rejects, NULL };
 }
 
+/* What is looked at only now may be laid to rows that came in parts before. */
+static bool end_one(struct applier *a, const struct transaction *t, const struct progress_step *s,
+		    struct err *e)
+{
+	if (end_exact(a, t, s, e))
+		return true;
+	return e->kind == ERR_DATA && !t->first && rejects_possible(a->rejects) &&
+	       !again_is_marked(a->again, t) && again_with_marks(a->again, a->plan, t, e);
+}
+
 static bool apply_exact(struct applier *a, const struct transaction *list, struct err *e)
 {
 	struct exact x = exact_of(a);
@@ -333,7 +343,7 @@ static bool apply_exact(struct applier *a, const struct transaction *list, struc
 			return false;
 		struct progress_step s = step_to_one(a, t);
 		a->now.open = true;
-		if (!exact_apply(&x, t, e) || (t->last && !end_exact(a, t, &s, e)))
+		if (!again_apply(a->again, &x, t, e) || (t->last && !end_one(a, t, &s, e)))
 			return false;
 		a->now.carried = s;
 	}
@@ -358,15 +368,6 @@ static bool may_go_together(const struct applier *a, const struct transaction *l
 }
 
 /* --- both --- */
-
-/* Earlier parts are gone with the rollback: only the stream can bring them again. */
-static bool again_from_start(struct applier *a, const struct transaction *t, struct err *e)
-{
-	a->exact_lsn = t->commit_lsn;
-	return err_set(e, ERR_RETRY,
-		       "a transaction in parts met a refused row; it is streamed "
-		       "again and applied in exact order");
-}
 
 static bool in_order(struct applier *a, const struct transaction *list, struct err *e)
 {
@@ -402,7 +403,7 @@ static bool one_try(struct applier *a, struct transaction *list, bool sets_tried
 		if (e->kind != ERR_DATA)
 			return false;
 		if (continues)
-			return again_from_start(a, list, e);
+			return again_in_order(a->again, list, e);
 		err_clear(e);
 		break;
 	}
@@ -426,7 +427,7 @@ static bool apply_now(struct applier *a, struct transaction *list, bool sets_tri
 		if (!list || one_try(a, list, sets_tried, e))
 			return true;
 		if (e->kind != ERR_RETRY || pg_lost(a->pg) || continues || tries == MAX_TRIES ||
-		    a->exact_lsn == list->commit_lsn)
+		    a->again->lsn == list->commit_lsn)
 			return false;
 		err_clear(e);
 	}
@@ -443,7 +444,7 @@ static bool recover(struct applier *a, struct flight *f, struct err *e)
 	if (pg_lost(a->pg) || (!refused && (e->kind != ERR_RETRY || f->before.open)))
 		return false;
 	if (refused && f->before.open)
-		return again_from_start(a, f->list, e);
+		return again_in_order(a->again, f->list, e);
 	err_clear(e);
 	return apply_now(a, f->list, refused, e);
 }
@@ -561,9 +562,4 @@ const char *applier_mark(const struct applier *a)
 bool applier_is_open(const struct applier *a)
 {
 	return a->now.open;
-}
-
-lsn_t applier_exact_lsn(const struct applier *a)
-{
-	return a->exact_lsn;
 }

@@ -10,11 +10,10 @@
  * Ahead      The target works on one list while the next one is folded and sent. That one is
  *            refused when the first is: what is committed has no gaps.
  *
- * Ownership  the applier borrows connection and plan; transactions become its own.
+ * Ownership  the applier borrows connection, plan and what is known of a transaction that is
+ *            streamed again; transactions become its own.
  * Errors     ERR_DATA: the target really refuses the row that the text names.
- *            ERR_RETRY: open the connection again, read progress back, stream from there;
- *            applier_exact_lsn() then says which transaction must go in exact order
- *            because its first parts are gone.
+ *            ERR_RETRY: open the connection again, read progress back, stream from there.
  *            The target transaction is rolled back in every case.
  */
 #ifndef PGCROSSFADE_SINK_APPLY_H
@@ -24,12 +23,13 @@
 #include "core/err.h"
 #include "core/plan.h"
 
+struct again;
 struct applier;
 struct pg;
 struct progress;
 
 bool applier_create(struct pg *target, const struct plan *plan, const struct progress *at,
-		    lsn_t exact_lsn, struct applier **out, struct err *e);
+		    struct again *again, struct applier **out, struct err *e);
 void applier_destroy(struct applier *a); /* NULL is fine */
 
 /*
@@ -62,6 +62,5 @@ const char *applier_mark(const struct applier *a);
 
 /* Does a target transaction wait for the next part, with its locks? */
 bool applier_is_open(const struct applier *a);
-lsn_t applier_exact_lsn(const struct applier *a);
 
 #endif

@@ -17,11 +17,13 @@
  *            the transaction applied again without it, until the look finds nothing. A row
  *            that breaks a foreign key among all the rows breaks it among fewer: none is
  *            blamed that could have stayed. Of rows that share a unique value the one that
- *            came later is; one whose other is put aside too goes in after all (exact.c).
+ *            came later is; one whose other is put aside too goes in after all (blame_end).
  * Ends       Each round puts aside at least one change more for a flow, or keeps an older
  *            version that was let go; a round that cannot fails, and stops the run.
+ * Memory     A mark holds what its statement wrote, at the server; here are the refusals. They
+ *            name a change by its sequence, so the transaction may come again from the stream,
+ *            over another connection, in parts (sink/again.h).
  *
- * Ownership  borrows changes and plan; keeps no rows.
  * Errors     ERR_DATA: refused, and it may not be put aside (a DELETE, a lookup).
  */
 #ifndef PGCROSSFADE_SINK_BLAME_H
@@ -34,8 +36,8 @@ struct pg;
 
 /* A flow does not take the change. */
 struct refusal {
-	const struct change *change;
-	const struct flow_plan *flow;
+	uint32_t sequence; /* change.sequence */
+	unsigned flow;     /* flow_plan.no */
 	enum op op;
 	bool keep; /* the older version stays at the target in any case */
 	char sqlstate[6];
@@ -44,12 +46,18 @@ struct refusal {
 
 struct blame;
 
-/* Inside the transaction, before the savepoint that its changes are undone to. */
-bool blame_begin(struct pg *pg, struct blame **out, struct err *e);
+/* most: refusals that it may come to. */
+struct blame *blame_create(uint64_t most);
+void blame_destroy(struct blame *b); /* NULL is fine */
 
-/* All is well, or was rolled back. NULL is fine. */
-bool blame_end(struct blame *b, struct err *e);
-void blame_destroy(struct blame *b);
+/* Inside the target transaction, before the savepoint that its changes are undone to. */
+bool blame_begin(struct blame *b, struct pg *pg, struct err *e);
+
+/*
+ * The look was clean, and x has no marks any more. Takes them away, lets those in that stood in
+ * each other's way alone, and logs who stays a reject.
+ */
+bool blame_end(struct blame *b, struct exact *x, struct err *e);
 
 /* steps_send(), with marks; without them where b is NULL. */
 bool blame_send(struct blame *b, const struct step_list *l, unsigned first, unsigned end,

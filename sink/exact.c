@@ -266,64 +266,21 @@ static bool blame_rounds(struct walk *w, const struct transaction *t, struct err
 	}
 }
 
-/* What the last round put aside. */
-static bool log_new(struct walk *w, int64_t after, struct err *e)
-{
-	struct arena scratch = ARENA_INIT;
-	struct reject *r = NULL;
-	bool ok;
-
-	do {
-		arena_reset(&scratch);
-		ok = ledger_reject_after(w->x->pg, w->x->plan, after, NULL, &scratch, &r, e);
-		if (ok && r) {
-			after = r->id;
-			single_log(w->x->plan, r);
-		}
-	} while (ok && r);
-	arena_finish(&scratch);
-	return ok;
-}
-
-/* Two that were put aside may have stood in each other's way alone. */
-static bool let_in(struct walk *w, int64_t after, struct err *e)
-{
-	struct arena scratch = ARENA_INIT;
-	bool ok = true, in = true;
-
-	while (ok && in) {
-		struct reject *r = NULL;
-		in = false;
-		for (int64_t id = after; ok; id = r->id) {
-			bool one = false;
-			arena_reset(&scratch);
-			ok = ledger_reject_after(w->x->pg, w->x->plan, id, NULL, &scratch, &r, e);
-			if (!ok || !r)
-				break;
-			ok = single_retry(w->x, r, &one, e);
-			in |= one;
-		}
-	}
-	arena_finish(&scratch);
-	return ok;
-}
-
 /* The end of a transaction was refused: the rows that it was refused for are put aside. */
 static bool blame(struct walk *w, const struct transaction *t, struct err *e)
 {
 	struct exact *x = w->x;
-	int64_t last;
+	struct blame *b = blame_create(UINT64_MAX);
 
-	if (!go_back(w, "ROLLBACK TO SAVEPOINT transaction", e) ||
-	    !ledger_reject_last(x->pg, &last, e) || !blame_begin(x->pg, &x->blame, e))
-		return false;
-	bool ok = pg_exec(x->pg, "SAVEPOINT blame", e) && blame_rounds(w, t, e) &&
-		  pg_exec(x->pg, "RELEASE SAVEPOINT blame", e) && blame_end(x->blame, e);
-	bool several = ok && blame_count(x->blame) > 1;
-	blame_destroy(x->blame);
+	x->blame = b;
+	bool ok = go_back(w, "ROLLBACK TO SAVEPOINT transaction", e) && blame_begin(b, x->pg, e) &&
+		  pg_exec(x->pg, "SAVEPOINT blame", e) && blame_rounds(w, t, e) &&
+		  pg_exec(x->pg, "RELEASE SAVEPOINT blame", e);
 	x->blame = NULL;
+	ok = ok && blame_end(b, x, e);
+	blame_destroy(b);
 	settle(w);
-	return ok && (!several || let_in(w, last, e)) && log_new(w, last, e) && leave_alone(w, e);
+	return ok && leave_alone(w, e);
 }
 
 /* --- refused --- */
@@ -343,17 +300,18 @@ static bool explain_item(const struct item *item, const struct step *s, struct e
  */
 static bool set_apart(struct walk *w, unsigned failed, const struct step *s, struct err *e)
 {
-	struct refusal known = { s->change, s->flow, s->op, false, "", e->text };
+	const struct change *c = s->change;
+	struct refusal known = { c->sequence, s->flow->no, s->op, false, "", e->text };
 	struct err why = *e;
 	struct found f;
 
 	known.text = why.text;
 	memcpy(known.sqlstate, why.sqlstate, sizeof known.sqlstate);
 	err_clear(e);
-	if (!send_again(w, failed, e) || !find_change(w, known.change, &f, e))
+	if (!send_again(w, failed, e) || !find_change(w, c, &f, e))
 		return false;
-	w->next = known.change->next;
-	if (!single(w, known.change, &f, &known, e))
+	w->next = c->next;
+	if (!single(w, c, &f, &known, e))
 		return false;
 	return settle(w);
 }

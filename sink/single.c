@@ -159,10 +159,9 @@ static bool refuse(struct attempt *a, unsigned failed, struct err *e)
 	return pg_exec(a->x->pg, "ROLLBACK TO SAVEPOINT single", e);
 }
 
-static bool foresee(struct attempt *a, const struct refusal *r, struct err *e)
+static bool foresee(struct attempt *a, unsigned i, const struct refusal *r, struct err *e)
 {
-	unsigned i = flow_index(a, r->flow);
-	const struct step s = { a->table, r->flow, a->change, r->op, a->views[i].row };
+	const struct step s = { a->table, &a->table->flows[i], a->change, r->op, a->views[i].row };
 	struct err why = ERR_INIT;
 
 	err_set(&why, ERR_DATA, "%s", r->text);
@@ -182,9 +181,9 @@ static bool foresee_all(struct attempt *a, const struct single *s, struct err *e
 	for (unsigned i = 0; i < a->table->nflows; i++) {
 		const struct flow_plan *flow = &a->table->flows[i];
 		const struct refusal *r = blame_refusal(a->x->blame, s->change, flow);
-		if (!r && s->known && s->known->flow == flow)
+		if (!r && s->known && s->known->flow == flow->no)
 			r = s->known;
-		if (r && !a->views[i].skip && !foresee(a, r, e))
+		if (r && !a->views[i].skip && !foresee(a, i, r, e))
 			return false;
 	}
 	return true;

@@ -1,0 +1,69 @@
+#include "sink/again.h"
+
+#include "sink/blame.h"
+
+/* Refusals beyond the rows that may be put aside: some are refused at several of their changes,
+ * and of one row too many the error is to tell when it comes again. */
+enum { SPARE = 1000 };
+
+void again_finish(struct again *g)
+{
+	blame_destroy(g->blame);
+	*g = (struct again){ 0 };
+}
+
+bool again_in_order(struct again *g, const struct transaction *t, struct err *e)
+{
+	again_finish(g);
+	g->lsn = t->commit_lsn;
+	return err_set(e, ERR_RETRY,
+		       "a transaction in parts met a refused row; it is streamed "
+		       "again and applied in exact order");
+}
+
+static bool end_refused(const struct again *g, struct err *e)
+{
+	return err_set(e, ERR_RETRY,
+		       "a transaction in parts was refused at its end; it is streamed again to "
+		       "put aside what breaks it (known so far: %u)",
+		       blame_count(g->blame));
+}
+
+bool again_with_marks(struct again *g, const struct plan *plan, const struct transaction *t,
+		      struct err *e)
+{
+	again_finish(g);
+	*g = (struct again){ t->commit_lsn, blame_create(plan->rejects + SPARE) };
+	return end_refused(g, e);
+}
+
+bool again_is_marked(const struct again *g, const struct transaction *t)
+{
+	return g->blame && t->commit_lsn == g->lsn && !(t->first && t->last);
+}
+
+static bool look_at_end(struct again *g, struct exact *x, const struct transaction *t,
+			struct err *e)
+{
+	switch (blame_look(g->blame, x, t->commit_lsn, e)) {
+	case LOOK_CLEAN:
+		return blame_end(g->blame, x, e);
+	case LOOK_BLAMED:
+		return end_refused(g, e);
+	case LOOK_FAILED:
+		break;
+	}
+	return false;
+}
+
+bool again_apply(struct again *g, struct exact *x, const struct transaction *t, struct err *e)
+{
+	if (!again_is_marked(g, t))
+		return exact_apply(x, t, e);
+	if (t->first && !blame_begin(g->blame, x->pg, e))
+		return false;
+	x->blame = g->blame;
+	bool ok = exact_apply(x, t, e);
+	x->blame = NULL;
+	return ok && (!t->last || look_at_end(g, x, t, e));
+}
