@@ -426,6 +426,17 @@ static bool serve(struct run *r, bool *ended, struct err *e)
 	return ok;
 }
 
+/* Before the next try. */
+static void pause_for(struct run *r, const struct err *why)
+{
+	if (!r->again.wanted) {
+		back_off(r, why);
+		return;
+	}
+	r->again.wanted = false;
+	log_event(LOG_INFO, "stream.again", "reason=%s", log_quote(&r->session.arena, why->text));
+}
+
 bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, struct err *e)
 {
 	struct run r = { .migration = m, .stop = stop, .began_ms = clock_ms() };
@@ -438,7 +449,7 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 		ok = serve(&r, &ended, e);
 		go_down(&r);
 		if (!ok && e->kind == ERR_RETRY && r.was_up) {
-			back_off(&r, e);
+			pause_for(&r, e);
 			ok = true;
 		}
 	}

@@ -15,14 +15,15 @@ void again_finish(struct again *g)
 bool again_in_order(struct again *g, const struct transaction *t, struct err *e)
 {
 	again_finish(g);
-	g->lsn = t->commit_lsn;
+	*g = (struct again){ .lsn = t->commit_lsn, .wanted = true };
 	return err_set(e, ERR_RETRY,
 		       "a transaction in parts met a refused row; it is streamed "
 		       "again and applied in exact order");
 }
 
-static bool end_refused(const struct again *g, struct err *e)
+static bool end_refused(struct again *g, struct err *e)
 {
+	g->wanted = true;
 	return err_set(e, ERR_RETRY,
 		       "a transaction in parts was refused at its end; it is streamed again to "
 		       "put aside what breaks it (known so far: %u)",
@@ -33,7 +34,7 @@ bool again_with_marks(struct again *g, const struct plan *plan, const struct tra
 		      struct err *e)
 {
 	again_finish(g);
-	*g = (struct again){ t->commit_lsn, blame_create(plan->rejects + SPARE) };
+	*g = (struct again){ .lsn = t->commit_lsn, .blame = blame_create(plan->rejects + SPARE) };
 	return end_refused(g, e);
 }
 

@@ -21,6 +21,7 @@
 struct again {
 	lsn_t lsn;           /* commit_lsn of the transaction; 0: none */
 	struct blame *blame; /* NULL: without marks */
+	bool wanted;         /* of the stream, at once: nothing is wrong */
 };
 
 void again_finish(struct again *g);

@@ -55,12 +55,12 @@ COLUMNS = {"customer": ("id", "age"), "purchase": ("id", "customer", "place", "p
 # 16 MB of budget, a sixteenth for a part: this comes in several
 PURCHASES = """
 INSERT INTO public.purchase
-SELECT i, CASE WHEN i = {first} + 17 OR i = {first} + 11983 THEN 700
-               WHEN (i - {first}) % 4000 = 999 THEN {refused}
-               WHEN (i - {first}) % 4000 = 1 THEN {late} ELSE 1 + i % 50 END,
-       CASE i WHEN {first} + 8000 THEN {first} + 20 WHEN {first} + 8001 THEN 100 ELSE i END,
+SELECT i, CASE WHEN i = {first} + 17 OR i = {first} + 5983 THEN 700
+               WHEN (i - {first}) % 2000 = 999 THEN {refused}
+               WHEN (i - {first}) % 2000 = 1 THEN {late} ELSE 1 + i % 50 END,
+       CASE i WHEN {first} + 4000 THEN {first} + 20 WHEN {first} + 4001 THEN 100 ELSE i END,
        1, repeat('n', 200)
-FROM generate_series({first}, {first} + 11999) i"""
+FROM generate_series({first}, {first} + 5999) i"""
 
 AT_ITS_END = "a transaction in parts was refused at its end"
 
@@ -91,7 +91,7 @@ def large_transaction(s, first):
 
 def expected(first):
     """What is put aside of it, as table and id."""
-    purchases = [5] + [first + i for i in (17, 30, 999, 4999, 8000, 8999, 11983)]
+    purchases = [5] + [first + i for i in (17, 30, 999, 2999, 4000, 4999, 5983)]
     lines = [first, first + 1, first + 2, first + 4]
     return ([("customer", first)] + [("purchase", i) for i in purchases]
             + [("line", i) for i in lines])
@@ -118,7 +118,7 @@ def mended(s, migration, first):
     s.source.run(f"""
         INSERT INTO public.customer VALUES (700, '70'), (701, '71') ON CONFLICT DO NOTHING;
         UPDATE public.customer SET age = '20' WHERE id = {first};
-        UPDATE public.purchase SET place = id WHERE id = {first} + 8000;
+        UPDATE public.purchase SET place = id WHERE id = {first} + 4000;
         UPDATE public.purchase SET price = 2 WHERE id = {first} + 30""")
     drain(migration)
     migration.command("retry")
