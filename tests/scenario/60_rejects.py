@@ -47,6 +47,13 @@ PERSON = Table("public.person", {"id": lambda rng: rng.randrange(1, 200) * 25},
 COLUMNS = ("id", "age", "email", "badge", "note")
 
 
+# An older version of another refused row has their key: its key moved, and its long note was not sent.
+KEY_IS_HELD = """
+SELECT count(*) FROM pgcrossfade.reject r WHERE sqlstate = '23505' AND EXISTS (
+    SELECT FROM pgcrossfade.reject o WHERE o.id <> r.id AND o.held->>'id' = r.key->>'id')
+"""
+
+
 def accounted(migration):
     drain(migration)
     stored_rows_are_present(migration, "public.person", "app.person", "id", COLUMNS)
@@ -83,13 +90,14 @@ def tried_again(s, migration):
     must_say(migration.command("retry", expect=EXIT_BAD), "invalid input syntax")
     accounted(migration)
     casts = s.source.value("SELECT count(*) FROM public.person WHERE age IN ('1e3', 'young', 'old')")
-    expect_rejects(migration, casts, "after a retry only failing casts are left")
+    behind = s.target.value(KEY_IS_HELD)
+    expect_rejects(migration, casts + behind, "after a retry only failing casts and who waits for them are left")
     # a later change of the row supersedes its reject
     s.source.run("UPDATE public.person SET age = '50' WHERE age IN ('1e3', 'young', 'old')")
     drain(migration)
-    expect_rejects(migration, 0, "after the bad values are gone")
+    expect_rejects(migration, behind, "after the bad values are gone")
+    must_say(migration.command("retry"), f"{behind} went in, 0 left")
     must_equal(migration)
-    must_say(migration.command("retry"), "0 went in, 0 left")
 
 
 def superseded(s, migration):
