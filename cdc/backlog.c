@@ -38,7 +38,7 @@ enum state {
 /* What comes after an answer. */
 enum move {
 	STEP,
-	REST,    /* all there is was read, and the target is behind: the stream would idle */
+	REST,    /* no step is worth it now, and the target is behind: the stream would idle */
 	ADVANCE, /* so that the stream need not decode all that once more */
 	OVER,
 };
@@ -60,6 +60,8 @@ struct backlog {
 	uint64_t read, made;     /* WAL of the one before; result of the last that ran */
 	lsn_t restart;           /* where that was read from */
 	bool is_long;            /* the step at hand is */
+	lsn_t end;               /* to be applied before the stream takes over; 0: not yet known */
+	bool is_ready;           /* the slot was advanced for that */
 	struct standing {
 		lsn_t flushed;       /* there is no more than that */
 		lsn_t restart, next; /* of the cursor: reads from there, has given out that */
@@ -141,17 +143,18 @@ static void adapt_step(struct backlog *b)
 	b->step = b->step * STEP_GROWTH < b->limit ? b->step * STEP_GROWTH : b->limit;
 }
 
-static bool target_is_behind(const struct backlog *b)
+/* The target has what was read when the end was first in sight: a source that goes on writing
+ * does not put it off. */
+static enum move choose_ending(struct backlog *b)
 {
-	return b->applied + LEAVE_TO_STREAM < b->at;
-}
-
-/* What is left is little. */
-static enum move choose_ending(const struct backlog *b)
-{
-	if (target_is_behind(b))
+	if (!b->end)
+		b->end = b->at;
+	if (b->applied + LEAVE_TO_STREAM < b->end)
 		return REST;
-	return b->applied >= b->advanced + ADVANCE_LAST ? ADVANCE : OVER;
+	if (b->is_ready || b->applied < b->advanced + ADVANCE_LAST)
+		return OVER;
+	b->is_ready = true;
+	return ADVANCE;
 }
 
 static enum move choose(struct backlog *b)
@@ -171,9 +174,9 @@ static enum move choose(struct backlog *b)
 		b->step = again / READ_AGAIN < b->limit ? again / READ_AGAIN : b->limit;
 	step = stuck ? LONG_STEP : b->step;
 	b->asked = left < step ? left : step;
-	if (!lost && left < LEAVE_TO_STREAM)
-		return choose_ending(b);
-	return lost || again > READ_AGAIN * b->asked ? OVER : STEP;
+	if (lost)
+		return OVER;
+	return left < LEAVE_TO_STREAM || again > READ_AGAIN * b->asked ? choose_ending(b) : STEP;
 }
 
 static enum source_result over(struct backlog *b, struct source_frame *out)

@@ -101,15 +101,12 @@ static void tell_lag_zero(struct run *r, lsn_t source_before, lsn_t position)
 			  log_quote(&r->session.arena, e.text));
 }
 
-/* The session's own connections may not be used for long: that they are there is looked at. */
 static bool beat_made(struct run *r, enum outcome *out, struct err *e)
 {
 	const struct beat *b = &r->control.beat;
 	lsn_t position = b->state.position, source_before = r->source_lsn;
 
-	(void)out;
-	if (!pg_alive(r->session.source, e) || !pg_alive(r->session.target, e))
-		return false;
+	(void)out, (void)e;
 	r->source_lsn = b->sign.source;
 	r->backoff.advanced |= r->reached && position > r->reached;
 	r->reached = position > r->reached ? position : r->reached;
@@ -152,12 +149,12 @@ static bool look_due(struct run *r)
 	return r->pipeline && pipeline_wants_look(r->pipeline);
 }
 
-static bool look(struct session *own, void *arg, struct err *e)
+static bool look_at_disk(struct session *own, void *arg, struct err *e)
 {
 	return flush_look(own->target, &((struct control *)arg)->flush, e);
 }
 
-static bool looked(struct run *r, enum outcome *out, struct err *e)
+static bool disk_looked_at(struct run *r, enum outcome *out, struct err *e)
 {
 	(void)out;
 	return !r->pipeline || pipeline_looked(r->pipeline, &r->control.flush, e);
@@ -173,33 +170,33 @@ static const struct duty {
 } duties[] = {
 	{ request_due, take_request, request_taken },
 	{ beat_due, make_beat, beat_made },
-	{ look_due, look, looked },
+	{ look_due, look_at_disk, disk_looked_at },
 };
 
 enum { DUTIES = sizeof duties / sizeof *duties };
 
-static bool holds(unsigned due, unsigned i)
+static bool is_in(unsigned due, unsigned i)
 {
 	return due & 1u << i;
 }
 
-static bool go(struct session *own, void *arg, struct err *e)
+static bool run_due(struct session *own, void *arg, struct err *e)
 {
 	unsigned due = ((const struct control *)arg)->due;
 
 	for (unsigned i = 0; i < DUTIES; i++)
-		if (holds(due, i) && !duties[i].go(own, arg, e))
+		if (is_in(due, i) && !duties[i].go(own, arg, e))
 			return false;
 	return true;
 }
 
-static bool done(struct run *r, enum outcome *out, struct err *e)
+static bool finish_due(struct run *r, enum outcome *out, struct err *e)
 {
 	unsigned due = r->control.due;
 
 	r->control.due = 0;
 	for (unsigned i = 0; i < DUTIES && *out == STEP_AGAIN; i++)
-		if (holds(due, i) && !duties[i].done(r, out, e))
+		if (is_in(due, i) && !duties[i].done(r, out, e))
 			return false;
 	return true;
 }
@@ -224,11 +221,18 @@ static bool choose_hands(struct run *r, struct err *e)
 	return true;
 }
 
+/* The session's own connections, the lock's among them, may not be used for long. */
+static bool session_alive(struct run *r, struct err *e)
+{
+	return pg_alive(r->session.source, e) && pg_alive(r->session.target, e);
+}
+
 static bool take_back(struct run *r, enum outcome *out, struct err *e)
 {
 	enum errand_state state = errands_back(r->control.errands, e);
 
-	return state == ERRAND_OUT || (state == ERRAND_DONE && done(r, out, e));
+	return state != ERRAND_FAILED && session_alive(r, e) &&
+	       (state == ERRAND_OUT || finish_due(r, out, e));
 }
 
 bool control_turn(struct run *r, enum outcome *out, struct err *e)
@@ -245,7 +249,7 @@ bool control_turn(struct run *r, enum outcome *out, struct err *e)
 	if (!c->due)
 		return true;
 	if (!c->errands)
-		return go(&r->session, c, e) && done(r, out, e);
-	errands_send(c->errands, &r->session, go, c);
+		return run_due(&r->session, c, e) && finish_due(r, out, e);
+	errands_send(c->errands, &r->session, run_due, c);
 	return true;
 }

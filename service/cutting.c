@@ -39,9 +39,12 @@ static bool rehearse(struct run *r, struct err *e)
 	return false;
 }
 
-static bool check_gate(struct run *r, struct err *e)
+/* *ready false: the stream has to take over from a drain first, which a lock would hold up. */
+static bool check_gate(struct run *r, bool *ready, struct err *e)
 {
 	uint64_t lag;
+
+	*ready = !pipeline_state(r->pipeline).drains;
 
 	if (!r->restored)
 		return err_set(e, ERR_CONFIG,
@@ -53,6 +56,8 @@ static bool check_gate(struct run *r, struct err *e)
 		return err_set(e, ERR_CONFIG,
 			       "the lag is %" PRIu64 " bytes, over cutover.max_lag (%" PRIu64 ")",
 			       lag, r->migration->cutover.max_lag);
+	if (!*ready)
+		return true;
 	if (!streaming_restore(r, e) ||
 	    !rejected_gate(r->session.target, r->migration->name, r->cutting.accepted, e) ||
 	    !rehearse(r, e))
@@ -166,8 +171,11 @@ static enum outcome after_failure(struct run *r, struct err *e)
 	}
 	if (marked)
 		return finish(r, pause_us, e);
-	if (pg_lost(r->session.source) || pg_lost(r->session.target) || !r->pipeline)
+	if (pg_lost(r->session.source) || pg_lost(r->session.target) || !r->pipeline ||
+	    (pipeline_failed(r->pipeline) && e->kind == ERR_RETRY))
 		return STEP_FAILED;
+	if (pipeline_failed(r->pipeline)) /* the stream will meet it again, and stop there */
+		streaming_close(r);
 	if (e->kind != ERR_RETRY || r->cutting.tries >= r->migration->cutover.tries)
 		return give_up(r, e);
 	schedule_next_try(r, e);
@@ -196,10 +204,9 @@ enum outcome cutover_step(struct run *r, struct err *e)
 		return settle_after_restart(r, e);
 	if (!stream_once(r, r->cutting.gated ? WAIT_MS : 0, e))
 		return STEP_FAILED;
-	if (!check_wanted(r, e) || (!r->cutting.gated && !check_gate(r, e)))
+	if (!check_wanted(r, e) || (!r->cutting.gated && !check_gate(r, &r->cutting.gated, e)))
 		return e->kind == ERR_RETRY ? STEP_FAILED : give_up(r, e);
-	r->cutting.gated = true;
-	if (clock_ms() < r->cutting.next_try_ms)
+	if (!r->cutting.gated || clock_ms() < r->cutting.next_try_ms)
 		return STEP_AGAIN;
 	if (try_switch(r, &pause_us, e))
 		return finish(r, pause_us, e);

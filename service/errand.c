@@ -54,8 +54,11 @@ static bool run_errands(const struct team_member *m, struct err *e)
 /* What its own thread may have of a session. */
 static void lend(const struct session *s, struct session *own)
 {
+	struct arena kept = own->arena;
+
 	*own = *s;
-	own->arena = (struct arena)ARENA_INIT;
+	own->arena = kept;
+	arena_reset(&own->arena);
 	own->source = own->target = NULL;
 }
 

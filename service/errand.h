@@ -8,8 +8,9 @@
  * One errand at a time.
  *
  * Ownership  the arg of an errand is the thread's from errands_send until errands_back says that
- *            it is done, or errands_close returns. What else the errand reads of the session
- *            must not change meanwhile.
+ *            it is done, or errands_close returns. What else an errand reads of the session
+ *            must not change meanwhile; the stream changes the partitions of the plan's tables
+ *            and nothing else.
  * Errors     of the errand or of its connections. The errands are over then.
  * Threads    its own; the functions here are for one caller.
  */

@@ -42,6 +42,7 @@ struct pipeline {
 	struct effort effort;
 	lsn_t skip_to; /* transactions up to it were applied before this pipeline was opened */
 	bool expected; /* the slot has to send the one at skip_to once more */
+	bool failed;
 };
 
 static bool load_progress(struct pipeline *p, struct err *e)
@@ -386,7 +387,25 @@ static bool work(struct pipeline *p, struct list *l, struct err *e)
 	return true;
 }
 
-bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
+/* What a failed batch had taken from the queue is gone: going on would step over it. */
+static bool is_whole(const struct pipeline *p, struct err *e)
+{
+	return !p->failed ||
+	       err_set(e, ERR_RETRY, "the stream failed before, and was not opened again");
+}
+
+static bool note(struct pipeline *p, bool ok)
+{
+	p->failed |= !ok;
+	return ok;
+}
+
+bool pipeline_failed(const struct pipeline *p)
+{
+	return p->failed;
+}
+
+static bool step(struct pipeline *p, int timeout_ms, struct err *e)
 {
 	struct list l = { .tail = &l.first };
 	int64_t since = clock_us();
@@ -398,16 +417,20 @@ bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
 	p->effort.applying_us += clock_us() - since;
 	transaction_destroy_all(l.first);
 	confirm(p);
-	ok = ok && check_history(owed(p), receiver_position(p->receiver), e);
-	return ok;
+	return ok && check_history(owed(p), receiver_position(p->receiver), e);
+}
+
+bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e)
+{
+	return note(p, is_whole(p, e) && step(p, timeout_ms, e));
 }
 
 bool pipeline_flush(struct pipeline *p, struct err *e)
 {
-	bool ok = settle(p, e) && durable_force(&p->durable, e);
+	bool ok = is_whole(p, e) && settle(p, e) && durable_force(&p->durable, e);
 
 	confirm(p);
-	return ok;
+	return note(p, ok);
 }
 
 bool pipeline_wants_look(struct pipeline *p)
@@ -459,5 +482,5 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 
 bool pipeline_retry(struct pipeline *p, struct retry *retry, struct err *e)
 {
-	return settle(p, e) && applier_retry(p->applier, retry, e);
+	return note(p, is_whole(p, e) && settle(p, e) && applier_retry(p->applier, retry, e));
 }

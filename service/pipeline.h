@@ -21,11 +21,16 @@ struct pipeline;
 bool pipeline_open(struct session *s, struct again *again, struct pipeline **out, struct err *e);
 void pipeline_close(struct pipeline *p); /* NULL is fine */
 
-/* Waits up to timeout_ms for something to apply, and applies one batch of it. */
+/*
+ * Waits up to timeout_ms for something to apply, and applies one batch of it. After a failure, of
+ * this or of what follows, what was taken is gone: close it, and open another.
+ */
 bool pipeline_step(struct pipeline *p, int timeout_ms, struct err *e);
 
 /* On return everything that was applied is durable, and counts in the position. */
 bool pipeline_flush(struct pipeline *p, struct err *e);
+
+bool pipeline_failed(const struct pipeline *p);
 
 /* What has gone into it since it was opened. */
 struct effort {

@@ -426,15 +426,14 @@ static bool serve(struct run *r, bool *ended, struct err *e)
 	return ok;
 }
 
-/* Before the next try. */
-static void pause_for(struct run *r, const struct err *why)
+/* Before the next try; not at all where nothing is wrong. */
+static void wait_to_retry(struct run *r, const struct err *why)
 {
-	if (!r->again.wanted) {
+	if (r->again.wanted)
+		log_event(LOG_INFO, "stream.again", "reason=%s",
+			  log_quote(&r->session.arena, why->text));
+	else
 		back_off(r, why);
-		return;
-	}
-	r->again.wanted = false;
-	log_event(LOG_INFO, "stream.again", "reason=%s", log_quote(&r->session.arena, why->text));
 }
 
 bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, struct err *e)
@@ -449,7 +448,7 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 		ok = serve(&r, &ended, e);
 		go_down(&r);
 		if (!ok && e->kind == ERR_RETRY && r.was_up) {
-			pause_for(&r, e);
+			wait_to_retry(&r, e);
 			ok = true;
 		}
 	}

@@ -112,7 +112,7 @@ static bool check_connections(struct check *c, const struct server *s, uint64_t 
  * lock of the cutover, a command. */
 static bool check_head_room(struct check *c, struct err *e)
 {
-	enum { SOURCE = 2, TARGET = 2 };
+	enum { SOURCE = 3, TARGET = 2 };
 	bool same = strcmp(c->source.system, c->target.system) == 0;
 	uint64_t both = (c->one_database ? 1 : 2) * c->m->jobs + SOURCE + TARGET;
 

@@ -1,7 +1,8 @@
 """The stream takes over from the drain of a backlog once the target has what was read.
 
 The stream decodes again from where the slot stands. So while the target is held up by a lock the
-source is not made to do that; what it commits meanwhile is read by SQL as well.
+source is not made to do that; what it commits meanwhile is read by SQL as well. Nor does a cutover
+make writers wait for it.
 """
 import time
 
@@ -16,39 +17,99 @@ RESTING = """
 SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgcrossfade%%' AND query LIKE 'SELECT pg_sleep%%'
 """
 STREAMS = "SELECT count(*) FROM pg_stat_replication"
+LOCKED = "SELECT count(*) FROM pg_locks WHERE relation = 'public.journal'::regclass AND mode ~ 'Exclusive' AND pid <> pg_backend_pid()"
 
 
 def rests(s, migration):
     until(lambda: s.source.value(RESTING) == 1, "the backlog is read", every=0.01, alive=migration.must_run)
 
 
-def no_stream(s, seconds):
+def none_for(s, seconds, query, what, meanwhile=lambda: None):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if s.source.value(STREAMS) != 0:
-            raise Failed("the stream took over while the target was behind")
+        if s.source.value(query) != 0:
+            raise Failed(what)
+        meanwhile()
         time.sleep(0.05)
 
 
-def scenario(s):
-    migration = bank.stopped(s, accounts=1000, entries=0)
-    s.source.run("UPDATE public.account SET balance = 1 WHERE id = 1")
-    s.source.run(JOURNAL, [1, 40000])
+class Held:
+    """A row of the target that the backlog changes first."""
+
+    def __init__(self, s, migration, balance):
+        self.s, self.migration, self.holder = s, migration, None
+        s.source.run("UPDATE public.account SET balance = %s WHERE id = 1", [balance])
+        s.source.run(JOURNAL, [balance, 40000])
+
+    def __enter__(self):
+        self.holder = self.s.target.connect()
+        self.holder.cursor().execute("SELECT FROM app.account WHERE id = 1 FOR UPDATE")
+        self.migration.start()
+        rests(self.s, self.migration)
+        return self
+
+    def __exit__(self, *_):
+        self.holder.close()
+
+    def no_stream(self, seconds, meanwhile=lambda: None):
+        none_for(self.s, seconds, STREAMS, "the stream took over while the target was behind", meanwhile)
+
+
+def taken_over(s, migration):
+    until(lambda: s.source.value(STREAMS) == 1, "the stream takes over", alive=migration.must_run)
+    drain(migration)
+    must_equal(migration)
+    migration.terminate()
+
+
+def read_once(s, migration):
+    held = Held(s, migration, 1)
     s.source.run("CHECKPOINT")
     end = s.source.value("SELECT redo_lsn FROM pg_control_checkpoint()")
-    with s.target.connect() as holder:
-        with holder.cursor() as cursor:
-            cursor.execute("SELECT FROM app.account WHERE id = 1 FOR UPDATE")
-            migration.start()
-            rests(s, migration)
-            s.source.run(JOURNAL, [2, 10000])
-            no_stream(s, 2)
-            rests(s, migration)
-        holder.rollback()
-    holder.close()
+    with held:
+        s.source.run(JOURNAL, [2, 10000])
+        held.no_stream(2)
+        rests(s, migration)
     until(lambda: s.source.value(STREAMS) == 1, "the stream takes over", alive=migration.must_run)
     stands = s.source.value("SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = %s", [migration.slot])
     if s.source.value("SELECT %s::pg_lsn < %s::pg_lsn", [stands, end]):
         raise Failed(f"the stream reads from {stands} again, and all before {end} had been read")
-    drain(migration)
+    taken_over(s, migration)
+
+
+def source_goes_on(s, migration):
+    """No checkpoint moves the slot's restart point, so that steps are soon not worth it any more."""
+    with Held(s, migration, 3) as held:
+        held.no_stream(3, lambda: s.source.run(JOURNAL, [4, 300]))
+    taken_over(s, migration)
+
+
+SLOW = """
+CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+CREATE TRIGGER slow AFTER INSERT ON app.journal EXECUTE FUNCTION app.slow();
+"""
+
+
+def cutover_waits(s, migration):
+    """The target takes a second for each batch; writers go on until it has the backlog."""
+    migration.more = "cutover: {tries: 1, max_lag: 1GB}"
+    migration.write(migration.file)
+    s.target.run(SLOW)
+    for _ in range(60):
+        s.source.run(JOURNAL, [5, 1000])
+    migration.start()
+    rests(s, migration)
+    cutover = migration.begin("cutover")
+    until(lambda: migration.phase() == "cutover", "the cutover begins", alive=migration.must_run)
+    rests(s, migration)
+    none_for(s, 1.5, LOCKED, "the cutover locked while a backlog was read")
+    s.target.run("DROP TRIGGER slow ON app.journal")
+    migration.finish(cutover)
     must_equal(migration)
+
+
+def scenario(s):
+    migration = bank.stopped(s, accounts=1000, entries=0)
+    read_once(s, migration)
+    source_goes_on(s, migration)
+    cutover_waits(s, migration)
