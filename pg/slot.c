@@ -106,3 +106,14 @@ bool slot_drop(struct pg *pg, const char *name, int timeout_ms, struct err *e)
 	}
 	return err_wrap(e, "drop slot %s", name);
 }
+
+bool wal_insert_lsn(struct pg *source, lsn_t *out, struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!pg_query_row(source, "SELECT pg_current_wal_insert_lsn()", 0, NULL, &r, e))
+		return err_wrap(e, "ask for the source's position");
+	*out = pg_lsn(r, 0, 0);
+	pg_result_free(r);
+	return true;
+}

@@ -1,5 +1,5 @@
 /*
- * pg/slot.h: logical replication slots: made, looked at, dropped.
+ * pg/slot.h: logical replication slots: made, looked at, dropped; where the WAL they read ends.
  *
  * A slot is made on a replication connection (pg_options.replication). The snapshot it
  * exports holds exactly the commits before its lsn, and lives until the next command on
@@ -50,5 +50,8 @@ bool slot_lookup(struct pg *pg, const char *name, struct arena *a, struct slot_s
  * while it is in use, then fails with ERR_RETRY and the pid that holds it.
  */
 bool slot_drop(struct pg *pg, const char *name, int timeout_ms, struct err *e);
+
+/* Where the source's WAL ends: its insert position. */
+bool wal_insert_lsn(struct pg *source, lsn_t *out, struct err *e);
 
 #endif

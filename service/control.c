@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "cutover/hooks.h"
+#include "pg/slot.h"
 #include "service/partitions.h"
 #include "service/requests.h"
 
@@ -63,7 +64,7 @@ static bool look_at_source(struct session *own, struct beat *b, struct err *e)
 	if ((b->reads || b->streams) && !session_check_source(own, &slot, e))
 		return false;
 	return (!b->streams || pipeline_served(&b->state, &slot, own->slot, e)) &&
-	       session_source_lsn(own, &b->sign.source, e);
+	       wal_insert_lsn(own->source, &b->sign.source, e);
 }
 
 static void take_sample(struct meter *meter, struct beat *b)

@@ -1,6 +1,7 @@
 #include "service/outlook.h"
 
 #include "core/clock.h"
+#include "pg/slot.h"
 #include "service/outlook_steps.h"
 
 #include <string.h>
@@ -37,25 +38,15 @@ static bool look_at_sequences(struct session *s, struct outlook *o, struct err *
 
 /* --- how long --- */
 
-static bool wal_position(struct session *s, lsn_t *out, struct err *e)
-{
-	struct pg_result *r = NULL;
-	bool ok = pg_query_row(s->source, "SELECT pg_current_wal_insert_lsn()", 0, NULL, &r, e);
-
-	*out = ok ? pg_lsn(r, 0, 0) : 0;
-	pg_result_free(r);
-	return ok || err_wrap(e, "ask for the source's position");
-}
-
 static bool measure_wal(struct session *s, struct outlook *o, struct err *e)
 {
 	int64_t since = clock_us();
 	lsn_t before, after;
 
-	if (!wal_position(s, &before, e))
+	if (!wal_insert_lsn(s->source, &before, e))
 		return false;
 	clock_sleep_ms(WAL_SAMPLE_MS);
-	if (!wal_position(s, &after, e))
+	if (!wal_insert_lsn(s->source, &after, e))
 		return false;
 	o->wal_rate = (double)(after - before) / ((double)(clock_us() - since) / 1e6);
 	return true;

@@ -1,6 +1,7 @@
 #include "service/overview.h"
 
 #include "cutover/phase.h"
+#include "pg/slot.h"
 
 #include <string.h>
 
@@ -80,16 +81,13 @@ static void look_at_target(struct onlooker *o, struct arena *a, struct overview 
 /* After the ledger: the source is further by now, never behind. */
 static bool measure_lag(struct onlooker *o, struct overview *v, struct err *e)
 {
-	struct pg_result *r = NULL;
-	lsn_t applied = v->status ? v->status->applied : 0;
+	lsn_t now, applied = v->status ? v->status->applied : 0;
 
 	if (!applied)
 		return true;
-	if (!pg_query_row(o->source, "SELECT pg_current_wal_insert_lsn()", 0, NULL, &r, e))
-		return err_wrap(e, "ask for the source's position");
-	lsn_t now = pg_lsn(r, 0, 0);
+	if (!wal_insert_lsn(o->source, &now, e))
+		return false;
 	v->lag_bytes = now > applied ? (int64_t)(now - applied) : 0;
-	pg_result_free(r);
 	return true;
 }
 

@@ -320,17 +320,6 @@ bool session_stand(struct session *s, struct err *e)
 	return true;
 }
 
-bool session_source_lsn(struct session *s, lsn_t *out, struct err *e)
-{
-	struct pg_result *r = NULL;
-
-	if (!pg_query_row(s->source, "SELECT pg_current_wal_insert_lsn()", 0, NULL, &r, e))
-		return err_wrap(e, "ask for the source's position");
-	*out = pg_lsn(r, 0, 0);
-	pg_result_free(r);
-	return true;
-}
-
 bool session_check_source(struct session *s, struct continuity_slot *out, struct err *e)
 {
 	return continuity_check(s->source, &s->continuity, out, e);

@@ -68,9 +68,6 @@ bool session_identity(struct session *s, struct session_identity *out, struct er
 /* Where the target stands, from the ledger; once the main slot is made. */
 bool session_stand(struct session *s, struct err *e);
 
-/* The source's insert position. */
-bool session_source_lsn(struct session *s, lsn_t *out, struct err *e);
-
 /* Does the source go on from there? */
 bool session_check_source(struct session *s, struct continuity_slot *out, struct err *e);
 

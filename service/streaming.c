@@ -1,4 +1,5 @@
 #include "core/log.h"
+#include "pg/slot.h"
 #include "service/control.h"
 #include "service/steps.h"
 #include "snapshot/definitions.h"
@@ -68,7 +69,7 @@ enum outcome stream_step(struct run *r, struct err *e)
 
 bool stream_lag(struct run *r, uint64_t *bytes, struct err *e)
 {
-	if (!session_source_lsn(&r->session, &r->source_lsn, e))
+	if (!wal_insert_lsn(r->session.source, &r->source_lsn, e))
 		return false;
 	lsn_t applied = r->pipeline ? pipeline_state(r->pipeline).position : 0;
 	*bytes = applied && r->source_lsn > applied ? r->source_lsn - applied : 0;

@@ -169,8 +169,7 @@ static bool send_items(struct walk *w, unsigned count, int *failed, int *stateme
 static bool settle(struct walk *w)
 {
 	w->count = w->steps.count = 0;
-	if (!w->x->blame)
-		arena_reset(&w->arena);
+	arena_reset(&w->arena);
 	return true;
 }
 

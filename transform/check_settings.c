@@ -108,8 +108,8 @@ static bool check_connections(struct check *c, const struct server *s, uint64_t 
 	return ok;
 }
 
-/* Besides what check itself has open: workers, or later what is beside the stream; the applier, the
- * lock of the cutover, a command. */
+/* Besides what check itself has open: workers, or later what is beside the stream; at the source a
+ * drain, the lock of the cutover, a command; at the target the applier, a command. */
 static bool check_head_room(struct check *c, struct err *e)
 {
 	enum { SOURCE = 3, TARGET = 2 };
