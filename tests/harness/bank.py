@@ -112,12 +112,18 @@ def must_take_writes(s, migration):
     must_equal(migration)
 
 
-def stopped(s, **sizes):
-    """A migration that has reached the stream, and whose run has ended."""
+def streaming(s, **sizes):
+    """A migration that has reached lag zero."""
     create(s, **sizes)
     migration = s.migration(FLOWS)
     migration.start()
     migration.wait_for("lag-zero")
+    return migration
+
+
+def stopped(s, **sizes):
+    """A migration that has reached the stream, and whose run has ended."""
+    migration = streaming(s, **sizes)
     migration.terminate()
     return migration
 

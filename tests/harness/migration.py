@@ -68,6 +68,11 @@ class Migration:
             f.write(self.yaml())
         return path
 
+    def change(self, **options):
+        """The file with other options, for the next run."""
+        self.options.update(options)
+        self.write(self.file)
+
     def yaml(self):
         head = {"migration": self.name, "source": self.source.conninfo,
                 "target": self.target.conninfo, "decoder": self.decoder, **self.options}

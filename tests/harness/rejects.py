@@ -7,7 +7,19 @@ import dataclasses
 import itertools
 
 from . import compare
+from .drain import drain
 from .processes import Failed
+
+# a deferred constraint trigger of table app.purchase (id, price, ...)
+TOO_DEAR = """
+CREATE FUNCTION app.cheap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF (SELECT price FROM app.purchase WHERE id = NEW.id) > 1000 THEN
+        RAISE EXCEPTION 'purchase % is too dear', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER cheap AFTER INSERT OR UPDATE ON app.purchase
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION app.cheap();
+"""
 
 
 def rejects(migration, target=None):
@@ -53,6 +65,22 @@ def must_account(migration, source_key, target_key, flows=None):
                                     (target_key, held))
         if lines:
             raise Failed(f"{table}: target and rejects are not the source\n" + "\n".join(lines))
+
+
+def must_be_put_aside(migration, columns, wanted, why, seconds=60):
+    """After a drain: all is accounted for, and this is put aside, as table and id.
+
+    columns: of each table, which are app.TABLE and public.TABLE, with key id.
+    """
+    drain(migration, seconds)
+    for table, names in columns.items():
+        stored_rows_are_present(migration, f"public.{table}", f"app.{table}", "id", names)
+    must_account(migration, "id", "id")
+    found = sorted((target.removeprefix("app."), int(key["id"]))
+                   for target, key, _, _, _ in rejects(migration))
+    if found != sorted(wanted):
+        raise Failed(f"{why}: {found} are put aside, wanted {sorted(wanted)}\n"
+                     + migration.command("retry", "--list").out)
 
 
 def differences_without(migration, table, flows, rejected, held):

@@ -9,7 +9,7 @@ from harness.drain import drain
 from harness.flow import Flow
 from harness.migration import EXIT_CONFLICT
 from harness.processes import Failed, until
-from harness.rejects import must_account, rejects, stored_rows_are_present
+from harness.rejects import TOO_DEAR, must_be_put_aside, rejects
 
 OLD = """
 CREATE TABLE public.customer (id int PRIMARY KEY, age text);
@@ -28,14 +28,7 @@ CREATE TABLE app.purchase (id bigint PRIMARY KEY, customer bigint NOT NULL REFER
     place int UNIQUE DEFERRABLE INITIALLY DEFERRED, price int, note text);
 CREATE TABLE app.line (id bigint PRIMARY KEY, purchase bigint REFERENCES app.purchase,
     above bigint REFERENCES app.line, note text);
-CREATE FUNCTION app.cheap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF (SELECT price FROM app.purchase WHERE id = NEW.id) > 1000 THEN
-        RAISE EXCEPTION 'purchase % is too dear', NEW.id USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER cheap AFTER INSERT OR UPDATE ON app.purchase
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION app.cheap();
-"""
+""" + TOO_DEAR
 
 FLOWS = [
     Flow("public.customer", "app.customer", key=("id",), select="""
@@ -97,16 +90,8 @@ def expected(first):
             + [("line", i) for i in lines])
 
 
-def accounted(s, migration, wanted, why):
-    drain(migration, 120)
-    for table, columns in COLUMNS.items():
-        stored_rows_are_present(migration, f"public.{table}", f"app.{table}", "id", columns)
-    must_account(migration, "id", "id")
-    found = sorted((target.removeprefix("app."), int(key["id"]))
-                   for target, key, _, _, _ in rejects(migration))
-    if found != sorted(wanted):
-        raise Failed(f"{why}: {found} are put aside, wanted {sorted(wanted)}\n"
-                     + migration.command("retry", "--list").out)
+def accounted(migration, wanted, why):
+    must_be_put_aside(migration, COLUMNS, wanted, why, 120)
 
 
 def streamed_again(migration):
@@ -122,7 +107,7 @@ def mended(s, migration, first):
         UPDATE public.purchase SET price = 2 WHERE id = {first} + 30""")
     drain(migration)
     migration.command("retry")
-    accounted(s, migration, [], "all is mended")
+    accounted(migration, [], "all is mended")
     must_equal(migration)
     s.source.run("DELETE FROM public.line WHERE id >= 1000; DELETE FROM public.purchase"
                  " WHERE id >= 1000; UPDATE public.purchase SET customer = 6 WHERE id = 5;"
@@ -133,7 +118,7 @@ def mended(s, migration, first):
 
 def put_aside(s, migration):
     large_transaction(s, 10000)
-    accounted(s, migration, expected(10000), "a large transaction")
+    accounted(migration, expected(10000), "a large transaction")
     if s.target.rows("SELECT customer, note FROM app.purchase WHERE id = 5") != [(6, "old")]:
         raise Failed("the older version is not there")
     if not streamed_again(migration):
@@ -151,7 +136,7 @@ def killed(s, migration):
         migration.kill9()
         before = streamed_again(migration)
         migration.start()
-    accounted(s, migration, expected(30000), "killed in between")
+    accounted(migration, expected(30000), "killed in between")
     mended(s, migration, 30000)
 
 
@@ -159,8 +144,7 @@ def one_more(s, migration):
     """With too little room the run stops at one row, and nothing of the transaction is there."""
     wanted = expected(50000)
     migration.terminate()
-    migration.options["rejects"] = len(wanted) - 1
-    migration.write(migration.file)
+    migration.change(rejects=len(wanted) - 1)
     migration.start()
     large_transaction(s, 50000)
     migration.ended(EXIT_CONFLICT, 120)
@@ -170,10 +154,9 @@ def one_more(s, migration):
             raise Failed(f"the error does not say {text!r}: {error}")
     if rejects(migration) or s.target.value("SELECT count(*) FROM app.purchase WHERE id >= 50000"):
         raise Failed("something of the transaction was applied")
-    migration.options["rejects"] = len(wanted)
-    migration.write(migration.file)
+    migration.change(rejects=len(wanted))
     migration.start()
-    accounted(s, migration, wanted, "just enough room")
+    accounted(migration, wanted, "just enough room")
     mended(s, migration, 50000)
 
 

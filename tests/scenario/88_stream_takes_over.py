@@ -55,8 +55,11 @@ class Held:
         none_for(self.s, seconds, STREAMS, "the stream took over while the target was behind", meanwhile)
 
 
-def taken_over(s, migration):
+def takes_over(s, migration):
     until(lambda: s.source.value(STREAMS) == 1, "the stream takes over", alive=migration.must_run)
+
+
+def ends(migration):
     drain(migration)
     must_equal(migration)
     migration.terminate()
@@ -70,18 +73,19 @@ def read_once(s, migration):
         s.source.run(JOURNAL, [2, 10000])
         held.no_stream(2)
         rests(s, migration)
-    until(lambda: s.source.value(STREAMS) == 1, "the stream takes over", alive=migration.must_run)
+    takes_over(s, migration)
     stands = s.source.value("SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = %s", [migration.slot])
     if s.source.value("SELECT %s::pg_lsn < %s::pg_lsn", [stands, end]):
         raise Failed(f"the stream reads from {stands} again, and all before {end} had been read")
-    taken_over(s, migration)
+    ends(migration)
 
 
 def source_goes_on(s, migration):
     """No checkpoint moves the slot's restart point, so that steps are soon not worth it any more."""
     with Held(s, migration, 3) as held:
         held.no_stream(3, lambda: s.source.run(JOURNAL, [4, 300]))
-    taken_over(s, migration)
+    takes_over(s, migration)
+    ends(migration)
 
 
 SLOW = """

@@ -65,8 +65,7 @@ def stops(s, migration):
 def in_parts(s, migration):
     """With rejects a transaction in parts is streamed again, and the cutover is asked for again."""
     migration.terminate()
-    migration.options["rejects"] = 30
-    migration.write(migration.file)
+    migration.change(rejects=30)
     migration.start()
     migration.wait_for("lag-zero")
     outcome = cutover_meets(s, migration,
@@ -87,6 +86,5 @@ def in_parts(s, migration):
 
 def scenario(s):
     migration = s.streaming(OLD, NEW, FLOWS, memory="16MB", more="cutover: {lock_timeout: 20s, max_pause: 20s, tries: 4}")
-    migration.wait_for("lag-zero")
     stops(s, migration)
     in_parts(s, migration)

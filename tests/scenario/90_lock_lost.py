@@ -43,10 +43,7 @@ def ends_at_once(s, migration):
 
 
 def scenario(s):
-    bank.create(s, accounts=1000, entries=10)
-    migration = s.migration(bank.FLOWS)
-    migration.start()
-    migration.wait_for("lag-zero")
+    migration = bank.streaming(s, accounts=1000, entries=10)
     lock_is_lost(s, migration)
     ends_at_once(s, migration)
     migration.start()
