@@ -192,7 +192,11 @@ static enum outcome settle_after_restart(struct run *r, struct err *e)
 		return STEP_FAILED;
 	if (marked)
 		return finish(r, pause_us, e);
-	err_set(e, ERR_RETRY, "run was restarted before the switch; nothing changed");
+	if (r->fault.kind == ERR_NONE)
+		err_set(e, ERR_RETRY, "run was restarted before the switch; nothing changed");
+	else
+		err_set(e, ERR_RETRY, "run was interrupted before the switch; nothing changed: %s",
+			r->fault.text);
 	return give_up(r, e);
 }
 

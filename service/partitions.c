@@ -210,10 +210,9 @@ static bool check_truncates(struct partitions *p, const struct change *first, st
 
 static bool is_kept(struct partitions *p, const struct change *c, const struct change *truncates)
 {
-	const struct table_plan *t = c->relation ? table_of(p, c->relation) : NULL;
-
 	if (!c->relation)
 		return true;
+	const struct table_plan *t = table_of(p, c->relation);
 	if (!t) /* the plugin does not know publications; what is published and unknown is an error */
 		return c->relation->whole;
 	return c->kind != CHANGE_TRUNCATE || !t->partitioned || !emptied(p, truncates, c, t);

@@ -448,6 +448,8 @@ bool service_run(const struct migration *m, const volatile sig_atomic_t *stop, s
 		ok = serve(&r, &ended, e);
 		go_down(&r);
 		if (!ok && e->kind == ERR_RETRY && r.was_up) {
+			r.fault = *e;
+			err_one_line(&r.fault);
 			wait_to_retry(&r, e);
 			ok = true;
 		}

@@ -109,6 +109,7 @@ struct run {
 	struct cutting cutting;
 	struct retrying retrying;
 	struct backoff backoff;
+	struct err fault; /* in one line: what this process had to come up again for, last */
 	struct control control;
 	lsn_t source_lsn; /* the source's insert position at the last beat */
 };
