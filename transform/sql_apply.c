@@ -46,28 +46,19 @@ static void put_set(struct buf *b, const struct flow *f, const struct binding *b
 
 /* --- statements --- */
 
-static void put_insert(struct buf *b, const struct flow *f, const struct binding *bound)
-{
-	sql_put_insert_into(b, f);
-	sql_put_cte(b, bound, "");
-	buf_puts(b, "SELECT ");
-	sql_put_outputs(b, f);
-	buf_printf(b, " FROM (\n%s\n) q", f->query->text);
-}
-
 static void make_inserts(struct arena *a, const struct flow *f, struct flow_plan *out)
 {
 	struct binding bound = bind_row(a, f, f->query->reads, false);
 	struct buf b = BUF_INIT;
 
-	put_insert(&b, f, &bound);
+	sql_put_insert(&b, f, &bound);
 	sql_name(a, f, "insert", &b, &bound, &out->insert);
 	if (!f->def->key.count)
 		return;
 	if (f->generates) {
 		sql_put_split_upsert(&b, f, &bound);
 	} else {
-		put_insert(&b, f, &bound);
+		sql_put_insert(&b, f, &bound);
 		sql_put_conflict(&b, f);
 	}
 	sql_name(a, f, "upsert", &b, &bound, &out->upsert);

@@ -92,15 +92,6 @@ void sql_put_split_upsert(struct buf *b, const struct flow *f, const struct bind
 	arena_finish(&scratch);
 }
 
-static void put_insert(struct buf *b, const struct flow *f, const struct binding *bound)
-{
-	sql_put_insert_into(b, f);
-	sql_put_cte(b, bound, "");
-	buf_puts(b, "SELECT ");
-	sql_put_outputs(b, f);
-	buf_printf(b, " FROM (\n%s\n) q", f->query->text);
-}
-
 static bool key_holds_owner(const struct flow *f)
 {
 	for (unsigned i = 0; i < f->nfound; i++)
@@ -115,12 +106,12 @@ static void make_upserts(struct arena *a, const struct flow *f, struct flow_plan
 	struct binding bound = bind_row(a, f, f->query->reads, false);
 	struct buf b = BUF_INIT;
 
-	put_insert(&b, f, &bound);
+	sql_put_insert(&b, f, &bound);
 	sql_name(a, f, "insert", &b, &bound, &out->insert);
 	if (f->def->key.count && (f->generates || !key_holds_owner(f))) {
 		sql_put_split_upsert(&b, f, &bound);
 	} else {
-		put_insert(&b, f, &bound);
+		sql_put_insert(&b, f, &bound);
 		if (f->def->key.count)
 			sql_put_conflict(&b, f);
 	}

@@ -216,6 +216,15 @@ void sql_put_insert_into(struct buf *b, const struct flow *f)
 	sql_put_overriding(b, f);
 }
 
+void sql_put_insert(struct buf *b, const struct flow *f, const struct binding *bound)
+{
+	sql_put_insert_into(b, f);
+	sql_put_cte(b, bound, "");
+	buf_puts(b, "SELECT ");
+	sql_put_outputs(b, f);
+	buf_printf(b, " FROM (\n%s\n) q", f->query->text);
+}
+
 void sql_put_conflict_target(struct buf *b, const struct flow *f)
 {
 	buf_puts(b, " ON CONFLICT (");

@@ -63,6 +63,9 @@ void sql_put_literals(struct buf *b, const struct flow *f);
 /* INSERT INTO target (columns), up to the rows. */
 void sql_put_insert_into(struct buf *b, const struct flow *f);
 
+/* INSERT INTO target (columns) of the rows that the SELECT makes of the row bound */
+void sql_put_insert(struct buf *b, const struct flow *f, const struct binding *bound);
+
 /* ON CONFLICT (key) */
 void sql_put_conflict_target(struct buf *b, const struct flow *f);
 

@@ -7,6 +7,7 @@ import time
 
 import psycopg2
 
+from .crew import Crew
 from .processes import Failed, until
 
 OPTIONS = "-c synchronous_commit=off -c log_min_messages=panic"
@@ -54,25 +55,9 @@ class Client(threading.Thread):
                        [seq, self.number])
 
 
-class Clients:
+class Clients(Crew):
     def __init__(self, database, count=8):
-        self.stopping = threading.Event()
-        self.threads = [Client(database, number, self.stopping) for number in range(count)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
-
-    def check(self):
-        for thread in self.threads:
-            if thread.broken is not None:
-                raise Failed(f"{thread.name}: {thread.broken!r}")
+        super().__init__(lambda number, stopping: Client(database, number, stopping), count)
 
     @property
     def commits(self):

@@ -11,7 +11,8 @@ import time
 import psycopg2
 from psycopg2 import errors
 
-from .processes import Failed, until
+from .crew import Crew
+from .processes import until
 
 TOGETHER = 0.02  # seconds an interleaved transaction stays open
 QUIET = "-c log_min_messages=panic"  # refused changes are no news
@@ -169,23 +170,12 @@ class Writer(threading.Thread):
                 table.change(cursor, self.rng)
 
 
-class Writers:
+class Writers(Crew):
     """with Writers(database, tables, seed): ... ; stopped on every way out."""
 
     def __init__(self, database, tables, seed, count=3, rate=150, **options):
-        self.stopping = threading.Event()
-        self.threads = [Writer(database, tables, seed * 1000 + i, rate, self.stopping, **options)
-                        for i in range(count)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
+        super().__init__(lambda number, stopping: Writer(database, tables, seed * 1000 + number, rate,
+                                                         stopping, **options), count)
 
     @property
     def commits(self):
@@ -196,21 +186,16 @@ class Writers:
         """The errors that writers saw from the freeze."""
         return [str(thread.frozen) for thread in self.threads if thread.frozen is not None]
 
-    def _unbroken(self):
-        for thread in self.threads:
-            if thread.broken is not None:
-                raise Failed(f"{thread.name}: {thread.broken!r}")
-
     def more(self, transactions, seconds=60):
         """Waits until that many more transactions are committed."""
         enough = self.commits + transactions
         until(lambda: self.commits >= enough, f"{transactions} more transactions", seconds,
-              alive=self._unbroken)
+              alive=self.check)
 
     def until_frozen(self, seconds=30):
         until(lambda: len(self.freezes) == len(self.threads), "every writer sees the freeze",
-              seconds, alive=self._unbroken)
+              seconds, alive=self.check)
 
     def stop(self):
         self.__exit__()
-        self._unbroken()
+        self.check()

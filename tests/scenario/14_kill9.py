@@ -7,6 +7,7 @@ import psycopg2
 from harness import bank
 from harness.compare import must_equal
 from harness.drain import drain
+from harness.kills import killed_in_stream
 from harness.processes import Failed, until
 
 
@@ -20,18 +21,6 @@ def killed_in_copy(s, migration):
         wanted = migration.chunks_copied() + more
         until(lambda: migration.chunks_copied() >= wanted or migration.phase() == "stream",
               f"{wanted} chunks", alive=migration.must_run)
-        migration.kill9()
-
-
-def killed_in_stream(s, migration, writers):
-    """Four points, while transactions are being applied."""
-    for more in (5, 20, 60, 150):
-        migration.start()
-        migration.wait_for("stream")
-        writers.more(more)
-        if s.rng.random() < 0.5:
-            drain(migration)
-        writers.more(s.rng.randrange(1, 20))
         migration.kill9()
 
 
@@ -77,7 +66,7 @@ def scenario(s):
     with s.writers(bank.TABLES, count=2, rate=80) as writers:
         writers.more(20)
         killed_in_copy(s, migration)
-        killed_in_stream(s, migration, writers)
+        killed_in_stream(s, migration, writers, (5, 20, 60, 150))
         writers.stop()
     migration.start()
     drain(migration)

@@ -6,6 +6,7 @@ from harness import values
 from harness.compare import must_equal
 from harness.drain import drain
 from harness.flow import Flow
+from harness.kills import killed_in_stream
 from harness.processes import Failed, until
 from harness.writers import Table
 
@@ -101,17 +102,6 @@ def killed_in_copy(s, migration):
         raise Failed("the copy was over before the last kill")
 
 
-def killed_in_stream(s, migration, writers):
-    for more in (5, 40, 100):
-        migration.start()
-        migration.wait_for("stream")
-        writers.more(more)
-        if s.rng.random() < 0.5:
-            drain(migration)
-        writers.more(s.rng.randrange(1, 20))
-        migration.kill9()
-
-
 def scenario(s):
     s.source.run(OLD)
     s.target.run(NEW)
@@ -119,7 +109,7 @@ def scenario(s):
     with s.writers(TABLES, count=2, rate=80) as writers:
         writers.more(10)
         killed_in_copy(s, migration)
-        killed_in_stream(s, migration, writers)
+        killed_in_stream(s, migration, writers, (5, 40, 100))
         writers.stop()
     migration.start()
     drain(migration)
