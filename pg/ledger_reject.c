@@ -136,6 +136,17 @@ bool ledger_reject_remove(struct pg *target, int64_t id, struct err *e)
 	       err_wrap(e, "remove a reject");
 }
 
+bool ledger_reject_not_held(struct pg *target, int64_t id, struct err *e)
+{
+	char number[24];
+	const char *params[] = { number };
+
+	snprintf(number, sizeof number, "%" PRId64, id);
+	return pg_query(target, "UPDATE pgcrossfade.reject SET held = NULL WHERE id = $1::bigint",
+			1, params, NULL, e) ||
+	       err_wrap(e, "write a reject");
+}
+
 bool ledger_reject_tried(struct pg *target, int64_t id, const char *sqlstate, const char *error,
 			 struct err *e)
 {

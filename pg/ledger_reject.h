@@ -41,6 +41,9 @@ bool ledger_reject_remove(struct pg *target, int64_t id, struct err *e);
 bool ledger_reject_tried(struct pg *target, int64_t id, const char *sqlstate, const char *error,
 			 struct err *e);
 
+/* The target has nothing of the row any more. */
+bool ledger_reject_not_held(struct pg *target, int64_t id, struct err *e);
+
 /* All of a table's, at a TRUNCATE or when its copy starts over. *removed may be NULL. */
 bool ledger_rejects_clear(struct pg *target, const char *migration, const char *source,
 			  uint64_t *removed, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "pg/array.h"
 #include "sink/exact.h"
+#include "sink/orphans.h"
 #include "sink/single.h"
 
 #include <inttypes.h>
@@ -312,10 +313,34 @@ static bool explain(const struct place *p, lsn_t lsn, struct err *e)
 	return err_wrap(e, "end of transaction %s", lsn_format(lsn, text));
 }
 
+static bool is_foreign(const struct err *why)
+{
+	return strcmp(why->sqlstate, "23503") == 0;
+}
+
 /* Of a foreign key the row's last change is to blame, so the row may be written as it is. */
 static bool may_go_on(const struct exact *x, unsigned found, const struct err *why)
 {
-	return strcmp(why->sqlstate, "23503") == 0 && rejects_room(x->rejects, found);
+	return is_foreign(why) && rejects_room(x->rejects, found);
+}
+
+/*
+ * Rows that refer to what a change takes away may be older versions of rejects. Where one of them
+ * goes, what refers to it may be the next: it is of no change, and so is its mark.
+ */
+static bool let_go(struct blame *b, struct exact *x, const struct place *p, const struct err *why,
+		   struct err *e)
+{
+	struct pipe pipe;
+	struct err late = ERR_INIT;
+	unsigned count = 0;
+	int failed;
+
+	if (!is_foreign(why) || (p->flow && !op_removes(p->op)) || !pipe_begin(&pipe, b->pg, e))
+		return false;
+	bool sent = mark_none(b, &pipe, e);
+	return pipe_finish(&pipe, &failed, NULL, sent ? e : &late) && sent &&
+	       orphans_let_go(x, &count, e) && count > 0;
 }
 
 /* Until nothing is refused (CLEAN), or no more can be found this time. */
@@ -334,6 +359,12 @@ static enum look look_on(struct blame *b, struct exact *x, lsn_t lsn, struct err
 				*e = why;
 			break;
 		}
+		if (let_go(b, x, &p, &why, e)) {
+			err_clear(&why);
+			continue;
+		}
+		if (e->kind != ERR_NONE)
+			break;
 		if (!take_out(b, &p, &why)) {
 			if (result == LOOK_BLAMED)
 				break;

@@ -30,6 +30,11 @@ def rejects(migration, target=None):
         [migration.name, target, target])
 
 
+def older(migration):
+    """Of which of them, as (target, id), the target has an older version."""
+    return [(target, key["id"]) for target, key, _, held, _ in rejects(migration) if held is not None]
+
+
 def count(migration):
     return len(rejects(migration))
 

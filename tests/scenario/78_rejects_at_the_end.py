@@ -8,7 +8,7 @@ from harness.drain import drain
 from harness.flow import Flow
 from harness.migration import EXIT_BAD
 from harness.processes import Failed
-from harness.rejects import TOO_DEAR, must_be_put_aside, rejects
+from harness.rejects import TOO_DEAR, must_be_put_aside, older, rejects
 
 OLD = """
 CREATE TABLE public.customer (id int PRIMARY KEY, age text, leader int);
@@ -162,6 +162,32 @@ def many(s, migration):
     accounted(migration, [], "the third went in")
 
 
+def parents_go(s, migration):
+    """The parents of older versions are deleted: these go too, and what is older still below them."""
+    s.source.run("INSERT INTO public.customer SELECT i, '42', 1 FROM generate_series(2000, 2004) i;"
+                 "INSERT INTO public.purchase SELECT i, i, i, 1 FROM generate_series(2000, 2004) i;"
+                 "INSERT INTO public.line SELECT i, i, 'l' FROM generate_series(2002, 2004) i")
+    drain(migration)
+    s.source.run("UPDATE public.purchase SET customer = 1, price = 2000 WHERE id IN (2000, 2003)")
+    accounted(migration, [("purchase", 2000), ("purchase", 2003)], "too dear")
+    s.source.run("DELETE FROM public.customer WHERE id = 2000")
+    s.source.run("""
+        BEGIN;
+        UPDATE public.purchase SET customer = 1, price = 2000 WHERE id IN (2001, 2002);
+        UPDATE public.line SET purchase = 9999 WHERE id = 2002;
+        DELETE FROM public.customer WHERE id IN (2001, 2002);
+        INSERT INTO public.purchase VALUES (2005, 9999, 2005, 1), (2006, 1, 2006, 1);
+        COMMIT""")
+    accounted(migration, [("line", 2002)] + [("purchase", i) for i in (2000, 2001, 2002, 2003, 2005)],
+              "their parents are gone")
+    if older(migration) != [("app.purchase", "2003")]:
+        raise Failed(f"older versions: {older(migration)}")
+    s.source.run("UPDATE public.purchase SET price = 5 WHERE id BETWEEN 2000 AND 2003;"
+                 "UPDATE public.purchase SET customer = 1 WHERE id = 2005;"
+                 "UPDATE public.line SET purchase = 2001 WHERE id = 2002")
+    accounted(migration, [], "mended")
+
+
 def not_to_be_put_aside(s, migration):
     """A DELETE that leaves children behind stops the run, and says which."""
     s.source.run("DELETE FROM public.customer WHERE id = 3")
@@ -184,6 +210,7 @@ def scenario(s):
     older_versions(s, migration)
     swaps_and_deletes(s, migration)
     many(s, migration)
+    parents_go(s, migration)
     not_to_be_put_aside(s, migration)
     must_equal(migration)
     migration.command("retry", expect=0)

@@ -9,7 +9,7 @@ from harness.drain import drain
 from harness.flow import Flow
 from harness.migration import EXIT_CONFLICT
 from harness.processes import Failed, until
-from harness.rejects import TOO_DEAR, must_be_put_aside, rejects
+from harness.rejects import TOO_DEAR, must_be_put_aside, older, rejects
 
 OLD = """
 CREATE TABLE public.customer (id int PRIMARY KEY, age text);
@@ -160,6 +160,26 @@ def one_more(s, migration):
     mended(s, migration, 50000)
 
 
+def parent_goes(s, migration):
+    """Its child is refused in the same transaction: the target gives up the child's older version."""
+    s.source.run("INSERT INTO public.customer VALUES (800, '42');"
+                 "INSERT INTO public.purchase VALUES (800, 800, 800, 1, 'old')")
+    drain(migration)
+    with s.source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE public.purchase SET customer = 1, price = 2000 WHERE id = 800;"
+                       "DELETE FROM public.customer WHERE id = 800")
+        cursor.execute(PURCHASES.format(first=60000, refused=1, late=1))
+        connection.commit()
+    connection.close()
+    lost = [60000 + i for i in (17, 4000, 4001, 5983)]
+    accounted(migration, [("purchase", i) for i in [800] + lost], "a child, whose parent goes")
+    if older(migration):
+        raise Failed(f"older versions: {older(migration)}")
+    s.source.run("UPDATE public.purchase SET price = 1 WHERE id = 800;"
+                 "DELETE FROM public.purchase WHERE id >= 60000")
+    accounted(migration, [], "mended")
+
+
 def not_to_be_put_aside(s, migration):
     """A DELETE that leaves children behind: beside rows that are put aside it stops the run."""
     with s.source.connect() as connection, connection.cursor() as cursor:
@@ -182,4 +202,5 @@ def scenario(s):
     put_aside(s, migration)
     killed(s, migration)
     one_more(s, migration)
+    parent_goes(s, migration)
     not_to_be_put_aside(s, migration)
