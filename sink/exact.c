@@ -372,6 +372,17 @@ static bool apply_single(struct walk *w, const struct change *c, const struct fo
 	return save(w, e) && single(w, c, f, NULL, e);
 }
 
+/*
+ * What goes now is in the target for good, unless there is a savepoint before its transaction: one
+ * that is too large to be collected as a whole goes by itself, so that nothing of it goes twice.
+ */
+static bool flush_full(struct walk *w, struct err *e)
+{
+	if (w->steps.count < w->window)
+		return true;
+	return w->alone ? flush(w, e) : go_alone(w, e);
+}
+
 /* A whole change at a time, so that none is cut by the end of a pipe. */
 static bool apply_change(struct walk *w, const struct change *c, struct err *e)
 {
@@ -391,7 +402,7 @@ static bool apply_change(struct walk *w, const struct change *c, struct err *e)
 		steps_add(&w->steps, w->x->plan->max_rank, f.table, c, views);
 	}
 	w->next = c->next;
-	return w->steps.count < w->window || flush(w, e);
+	return flush_full(w, e);
 }
 
 static bool forget_rejects(struct walk *w, const struct table_plan *t, struct err *e)

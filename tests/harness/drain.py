@@ -16,3 +16,11 @@ def drain(migration, seconds=60):
     until(lambda: source.value(
         "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s",
         [end, migration.slot]), f"drain to {end}", seconds, alive=migration.must_run)
+
+
+def until_received(migration, seconds=60):
+    """Returns once run has all that is committed at the source, applied or not."""
+    source = migration.source
+    end = source.value("SELECT pg_current_wal_insert_lsn()")
+    until(lambda: source.rows("SELECT FROM pg_stat_replication WHERE write_lsn >= %s::pg_lsn", [end]),
+          f"the stream has been received to {end}", seconds, alive=migration.must_run)

@@ -5,9 +5,8 @@ unique value step by step, which no set-based statement can write. What follows 
 batch must neither be committed before it nor get lost.
 """
 from harness.compare import must_equal
-from harness.drain import drain
+from harness.drain import drain, until_received
 from harness.flow import Flow
-from harness.processes import until
 
 OLD = """
 CREATE TABLE public.seat (id int PRIMARY KEY, place int NOT NULL UNIQUE);
@@ -44,14 +43,6 @@ def pile_up(s):
         s.source.run("UPDATE public.visit SET times = times + 1")
 
 
-def until_received(s, migration):
-    """A batch that is not there as a whole would be applied in pieces, and a swap with it."""
-    end = s.source.value("SELECT pg_current_wal_insert_lsn()")
-    until(lambda: s.source.rows("SELECT FROM pg_stat_replication WHERE write_lsn >= %s::pg_lsn",
-                                [end]),
-          f"the stream has been received to {end}", 60, alive=migration.must_run)
-
-
 def refused(s):
     return s.target.value(
         "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()")
@@ -63,7 +54,7 @@ def scenario(s):
     with s.target.connect() as holder, holder.cursor() as cursor:
         cursor.execute("LOCK TABLE app.visit IN SHARE MODE")
         pile_up(s)
-        until_received(s, migration)
+        until_received(migration)
         holder.rollback()
     holder.close()
     drain(migration)
