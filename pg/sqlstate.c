@@ -16,6 +16,7 @@ static const struct {
 	{ "57014", ERR_RETRY }, /* cancelled */
 	{ "57P", ERR_RETRY },   /* shutdown, crash, starting up */
 	{ "58", ERR_RETRY },    /* input or output error outside the server */
+	{ "72", ERR_RETRY },    /* snapshot too old */
 	{ "25P", ERR_RETRY },   /* a timeout ended the transaction */
 	{ "21", ERR_DATA },     /* a second row for one key in one statement */
 	{ "22", ERR_DATA },     /* a cast refused */

@@ -10,6 +10,7 @@ enum { WAIT_MS = 200 };
 
 void copying_close(struct copying *c)
 {
+	opening_destroy(c->opening);
 	copier_destroy(c->copier);
 	builder_destroy(c->builder);
 	generation_close(&c->generation);
@@ -32,23 +33,43 @@ static bool load_chunks(struct run *r, struct err *e)
 	return true;
 }
 
-/* The name is this process's own: a killed run's temporary slot may still be going away. */
-static bool open_generation(struct run *r, struct err *e)
+enum outcome copying_open(struct run *r, const struct generation_slot *slot, struct err *e)
 {
-	struct session *s = &r->session;
+	struct copying *c = &r->copying;
+
+	if (generation_is_open(&c->generation))
+		return STEP_NEXT;
+	if (!c->opening && !opening_start(&r->session.source_options, slot, &c->opening, e))
+		return STEP_FAILED;
+	switch (opening_wait(c->opening, WAIT_MS, &c->generation, e)) {
+	case CREW_RUNNING:
+		return STEP_AGAIN;
+	case CREW_ENDED:
+		opening_destroy(c->opening);
+		c->opening = NULL;
+		return STEP_NEXT;
+	case CREW_FAILED:
+		break;
+	}
+	return STEP_FAILED;
+}
+
+/* The name is this process's own: a killed run's temporary slot may still be going away. */
+static enum outcome open_generation(struct run *r, struct err *e)
+{
+	struct copying *c = &r->copying;
+	struct generation_slot slot = { .plugin = r->migration->decoder, .temporary = true };
 	char lsn[LSN_TEXT];
 
-	if (!generation_is_open(&r->copying.generation)) {
-		struct generation_slot slot = { arena_printf(&r->copying.arena, "%s_g%d_%" PRId64,
-							     s->slot, (int)getpid(), clock_ms()),
-						s->migration->decoder, true };
-		if (!generation_open(&s->source_options, &slot, &r->copying.generation, e))
-			return false;
-	}
-	log_event(LOG_INFO, "generation.open", "lsn=%s chunks_left=%u",
-		  lsn_format(r->copying.generation.lg, lsn),
-		  chunks_left(s->plan, r->copying.tables));
-	return true;
+	if (!c->opening)
+		slot.name = arena_printf(&c->arena, "%.30s_g%d_%" PRId64, r->session.slot,
+					 (int)getpid(), clock_ms());
+	enum outcome opened = copying_open(r, &slot, e);
+	if (opened == STEP_NEXT)
+		log_event(LOG_INFO, "generation.open", "lsn=%s chunks_left=%u",
+			  lsn_format(c->generation.lg, lsn),
+			  chunks_left(r->session.plan, c->tables));
+	return opened;
 }
 
 static bool start_copier(struct run *r, struct err *e)
@@ -61,8 +82,7 @@ static bool start_copier(struct run *r, struct err *e)
 				  .generation = &r->copying.generation,
 				  .tables = r->copying.tables };
 
-	return open_generation(r, e) &&
-	       ledger_reject_total(r->session.target, r->migration->name, &o.rejected, e) &&
+	return ledger_reject_total(r->session.target, r->migration->name, &o.rejected, e) &&
 	       copier_start(&o, &r->copying.copier, e);
 }
 
@@ -76,6 +96,10 @@ static void end_generation(struct run *r)
 
 static enum outcome copy_chunks(struct run *r, struct err *e)
 {
+	enum outcome opened = r->copying.copier ? STEP_NEXT : open_generation(r, e);
+
+	if (opened != STEP_NEXT)
+		return opened;
 	if (!r->copying.copier && !start_copier(r, e))
 		return STEP_FAILED;
 	switch (copier_wait(r->copying.copier, WAIT_MS, e)) {

@@ -31,25 +31,26 @@ static bool drop_leftover(struct run *r, struct err *e)
 	return !status.exists || slot_drop(s->source, s->slot, 15000, e);
 }
 
-static bool make_slot(struct run *r, struct err *e)
+static enum outcome make_slot(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
-	struct generation_slot slot = { s->slot, s->migration->decoder, false };
+	const struct generation_slot slot = { s->slot, s->migration->decoder, false };
+	enum outcome made = copying_open(r, &slot, e);
 
-	return drop_leftover(r, e) &&
-	       generation_open(&s->source_options, &slot, &r->copying.generation, e) &&
-	       ledger_set_slot_lsn(s->target, s->migration->name, r->copying.generation.lg, e);
+	if (made == STEP_NEXT &&
+	    !ledger_set_slot_lsn(s->target, s->migration->name, r->copying.generation.lg, e))
+		return STEP_FAILED;
+	return made;
 }
 
-static bool ensure_slot(struct run *r, const struct ledger_migration *m, struct err *e)
-{
-	return m->slot_lsn || make_slot(r, e);
-}
-
-static bool ensure_progress(struct run *r, const struct ledger_migration *m, struct err *e)
+static bool ensure_progress(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
+	struct ledger_migration *m;
 	struct progress *have;
+
+	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, e))
+		return false;
 	struct progress p = { .migration = m->name,
 			      .direction = "forward",
 			      .system = m->source_system,
@@ -59,14 +60,27 @@ static bool ensure_progress(struct run *r, const struct ledger_migration *m, str
 	       (have || progress_create(s->target, &p, e));
 }
 
+/* What comes before the slot. */
+static bool publish_all(struct run *r, const struct ledger_migration *m, struct err *e)
+{
+	return (m->slot_lsn || partitions_record(&r->session, e)) && publish(r, false, e) &&
+	       publish(r, true, e) && (m->slot_lsn || drop_leftover(r, e));
+}
+
 enum outcome prepare_step(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
-	struct ledger_migration *m;
-	bool ok = ledger_load(s->target, s->migration->name, &s->arena, &m, e) &&
-		  (m->slot_lsn || partitions_record(s, e)) && publish(r, false, e) &&
-		  publish(r, true, e) && ensure_slot(r, m, e) && ensure_progress(r, m, e) &&
-		  session_stand(s, e) && definitions_put_away(s->plan, s->target, e);
+	struct ledger_migration *m = NULL;
+	enum outcome made = STEP_NEXT;
 
+	if (!r->copying.opening && (!ledger_load(s->target, s->migration->name, &s->arena, &m, e) ||
+				    !publish_all(r, m, e)))
+		return STEP_FAILED;
+	if (!m || !m->slot_lsn)
+		made = make_slot(r, e);
+	if (made != STEP_NEXT)
+		return made;
+	bool ok = ensure_progress(r, e) && session_stand(s, e) &&
+		  definitions_put_away(s->plan, s->target, e);
 	return ok ? STEP_NEXT : STEP_FAILED;
 }

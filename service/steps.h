@@ -20,6 +20,7 @@
 #include "sink/apply.h"
 #include "snapshot/build.h"
 #include "snapshot/copy.h"
+#include "snapshot/opening.h"
 
 #include <signal.h>
 
@@ -35,6 +36,7 @@ enum outcome {
 struct copying {
 	struct arena arena;
 	struct generation generation; /* from prepare, or opened by the copy */
+	struct opening *opening;      /* NULL: none is being opened */
 	struct table_chunks *tables;
 	struct copier *copier;
 	struct builder *builder; /* once every chunk is copied */
@@ -122,6 +124,10 @@ enum outcome switched_step(struct run *r, struct err *e);
 
 /* What the phase holds besides the session; NULLs and zeros are fine. */
 void copying_close(struct copying *c);
+
+/* Opens a generation, a while at a time: STEP_NEXT once there is one. slot counts only for the
+ * first call; its strings are in the copying's arena. */
+enum outcome copying_open(struct run *r, const struct generation_slot *slot, struct err *e);
 void streaming_close(struct run *r);
 
 /* The steps' shared piece: one batch, opening the pipeline first if need be. */

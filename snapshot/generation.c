@@ -6,26 +6,40 @@
 
 #include <stdlib.h>
 
-bool generation_open(const struct pg_options *source, const struct generation_slot *slot,
-		     struct generation *out, struct err *e)
+bool generation_connect(const struct pg_options *source, struct pg **out, struct err *e)
 {
 	struct pg_options walsender = *source;
-	struct arena scratch = ARENA_INIT;
-	struct slot_snapshot snapshot;
-	struct pg *pg;
 
 	walsender.replication = true;
-	if (!pg_open(&walsender, &pg, e))
-		return err_wrap(e, "connect to the source for a slot");
+	return pg_open(&walsender, out, e) || err_wrap(e, "connect to the source for a slot");
+}
+
+bool generation_make(struct pg *pg, const struct generation_slot *slot, struct generation *out,
+		     struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+	struct slot_snapshot snapshot;
 	bool ok = slot->temporary
 		      ? slot_create_temporary(pg, slot->name, slot->plugin, &scratch, &snapshot, e)
 		      : slot_create(pg, slot->name, slot->plugin, &scratch, &snapshot, e);
+
 	if (ok)
 		*out = (struct generation){ pg, snapshot.lsn, xstrdup(snapshot.name), clock_ms() };
-	else
-		pg_close(pg);
 	arena_finish(&scratch);
-	return ok || err_wrap(e, "create slot %s", slot->name);
+	return ok;
+}
+
+bool generation_open(const struct pg_options *source, const struct generation_slot *slot,
+		     struct generation *out, struct err *e)
+{
+	struct pg *pg;
+
+	if (!generation_connect(source, &pg, e))
+		return false;
+	bool ok = generation_make(pg, slot, out, e);
+	if (!ok)
+		pg_close(pg);
+	return ok;
 }
 
 void generation_close(struct generation *g)

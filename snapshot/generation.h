@@ -32,6 +32,13 @@ struct generation_slot {
 
 bool generation_open(const struct pg_options *source, const struct generation_slot *slot,
 		     struct generation *out, struct err *e);
+
+/* The two steps of it: the second waits for the transactions that are open at the source, and
+ * takes the connection over where it succeeds. */
+bool generation_connect(const struct pg_options *source, struct pg **out, struct err *e);
+bool generation_make(struct pg *pg, const struct generation_slot *slot, struct generation *out,
+		     struct err *e);
+
 void generation_close(struct generation *g); /* fine when not open */
 
 static inline bool generation_is_open(const struct generation *g)

@@ -162,7 +162,7 @@ static bool open_snapshot(struct reread *r, struct err *e)
 	if (r->source)
 		return true;
 	slot.name =
-	    arena_printf(&r->arena, "%s_r%d_%" PRId64, r->options.slot, (int)getpid(), clock_ms());
+	    arena_printf(&r->arena, "%.30s_r%d_%" PRId64, r->options.slot, (int)getpid(), clock_ms());
 	if (!generation_open(&r->options.source, &slot, &r->generation, e) ||
 	    !pg_open(&r->options.source, &r->source, e) ||
 	    !pg_exec(r->source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||
