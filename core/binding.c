@@ -70,8 +70,8 @@ static bool gone(const struct table_plan *t, unsigned column, struct err *e)
 	return err_set(
 	    e, ERR_CONFIG,
 	    "column \"%s\" of %s is read by a flow, but the stream no longer carries it: "
-	    "it was dropped or renamed; abort this migration and start one that fits the "
-	    "table",
+	    "it was dropped or renamed, or can hold long values now; abort this migration and "
+	    "start one that fits the table",
 	    t->columns[column].name, t->label);
 }
 
