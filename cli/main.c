@@ -1,10 +1,12 @@
 #include "cli/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct command commands[] = {
 	{ "check", "judge the migration against both servers; changes nothing",
@@ -170,7 +172,7 @@ static bool take_argument(int which, struct arguments *a)
 		return parse_seconds(optarg, &a->timeout_ms);
 	case ARG_WATCH:
 		a->watch_ms = WATCH_MS;
-		return !optarg || parse_seconds(optarg, &a->watch_ms);
+		return !optarg || (parse_seconds(optarg, &a->watch_ms) && a->watch_ms > 0);
 	default:
 		return false;
 	}
@@ -272,8 +274,21 @@ static int run_subcommand(const struct command *c, int argc, char **argv)
 	return code;
 }
 
+/* A file or connection opened later would get a closed one's number, and what is printed with it. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	open_standard_files();
 	if (argc < 2)
 		return usage_error("what to do?", "");
 	if (argc == 3 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "file") == 0) {

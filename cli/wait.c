@@ -20,6 +20,7 @@ struct waiting {
 	char first_error
 	    [64]; /* when the error of the first look happened; "": none, or a run was up */
 	bool looked;
+	bool known;    /* the ledger had the migration */
 	lsn_t barrier; /* lag_zero: everything before it must be applied; 0: not yet written */
 };
 
@@ -91,19 +92,22 @@ static enum reached judge(struct waiting *w, const struct status *s, struct err 
 /* A ledger that the run has yet to make, or to bring up to date, is no bad outcome. */
 static bool look(struct waiting *w, enum reached *out, struct err *e)
 {
+	const char *name = w->session.migration->name;
 	struct arena scratch = ARENA_INIT;
-	struct status *s;
+	struct status *s = NULL;
 	bool older;
 
 	*out = NOT_YET;
 	if (!ledger_older(w->session.target, &older, e))
 		return false;
-	if (older)
-		return true;
-	bool ok = status_load(w->session.target, w->session.migration->name, &scratch, &s, e);
-
-	if (ok && s)
+	bool ok = older || status_load(w->session.target, name, &scratch, &s, e);
+	if (ok && s) {
+		w->known = true;
 		*out = judge(w, s, e);
+	} else if (ok && w->known) {
+		err_set(e, ERR_NONE, "migration %s is gone from the ledger: it was aborted", name);
+		*out = NEVER;
+	}
 	arena_finish(&scratch);
 	return ok;
 }

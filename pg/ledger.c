@@ -1,6 +1,7 @@
 #include "pg/ledger.h"
 
 #include "core/buf.h"
+#include "pg/quote.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static struct ledger_migration *read_migration(struct arena *a, const struct pg_
 	m->error_at = text_or_null(a, r, 9);
 	m->definitions = (unsigned)pg_int(r, 0, 10);
 	m->source_timeline = (int)pg_int(r, 0, 11);
+	m->columns = text_or_null(a, r, 12);
 	return m;
 }
 
@@ -63,7 +65,7 @@ bool ledger_load(struct pg *target, const char *migration, struct arena *a,
 	if (!pg_query(
 		target,
 		"SELECT name, phase, digest, source_system, source_database, error, "
-		"slot_lsn, write_pause_us, phase_since, error_at, definitions, source_timeline "
+		"slot_lsn, write_pause_us, phase_since, error_at, definitions, source_timeline, columns "
 		"FROM pgcrossfade.migration WHERE name = $1",
 		1, &migration, &r, e))
 		return unreadable(e);
@@ -126,6 +128,47 @@ bool ledger_set_write_pause(struct pg *target, const char *migration, int64_t us
 	return set_field(
 	    target, "UPDATE pgcrossfade.migration SET write_pause_us = $2::bigint WHERE name = $1",
 	    migration, text, e);
+}
+
+bool ledger_set_columns(struct pg *target, const char *migration, const char *columns,
+			struct err *e)
+{
+	return set_field(target, "UPDATE pgcrossfade.migration SET columns = $2 WHERE name = $1",
+			 migration, columns, e);
+}
+
+bool ledger_set_targets(struct pg *target, const char *migration, const char *const *tables,
+			unsigned count, struct err *e)
+{
+	struct buf names = BUF_INIT;
+
+	buf_text_array(&names, tables, count);
+	bool ok = set_field(target,
+			    "UPDATE pgcrossfade.migration SET targets = (SELECT array_agg(DISTINCT "
+			    "n::regclass::oid) FROM unnest($2::text[]) n) WHERE name = $1",
+			    migration, buf_str(&names), e);
+	buf_free(&names);
+	return ok;
+}
+
+bool ledger_targets(struct pg *target, const char *migration, struct arena *a, bool *known,
+		    const char ***out, unsigned *count, struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!pg_query(target,
+		      "SELECT c.oid::regclass FROM pgcrossfade.migration m LEFT JOIN pg_class c "
+		      "ON c.oid = ANY (m.targets) WHERE m.name = $1 AND m.targets IS NOT NULL",
+		      1, &migration, &r, e))
+		return err_wrap(e, "read ledger");
+	*known = pg_rows(r) > 0;
+	*out = arena_array(a, pg_rows(r) + 1, sizeof **out);
+	*count = 0;
+	for (unsigned i = 0; i < pg_rows(r); i++)
+		if (pg_value(r, i, 0))
+			(*out)[(*count)++] = arena_strdup(a, pg_text(r, i, 0));
+	pg_result_free(r);
+	return true;
 }
 
 bool ledger_set_error(struct pg *target, const char *migration, const char *error, struct err *e)

@@ -77,6 +77,7 @@ struct ledger_migration {
 	lsn_t slot_lsn;         /* the main slot's consistent point, L0 */
 	int64_t write_pause_us; /* -1: not switched */
 	const char *phase_since;
+	const char *columns; /* that flows read, see service/columns.h; NULL: not known */
 };
 
 /* *out is NULL when there is no such migration (or no ledger). */
@@ -86,6 +87,16 @@ bool ledger_insert(struct pg *target, const struct ledger_migration *m, struct e
 bool ledger_set_phase(struct pg *target, const char *migration, const char *phase, struct err *e);
 bool ledger_set_slot_lsn(struct pg *target, const char *migration, lsn_t lsn, struct err *e);
 bool ledger_set_write_pause(struct pg *target, const char *migration, int64_t us, struct err *e);
+bool ledger_set_columns(struct pg *target, const char *migration, const char *columns,
+			struct err *e);
+/* The tables that the migration fills, quoted and qualified, as they are called now. Known by oid:
+ * one that was made anew under the old name is not among them. *known false: an earlier version
+ * began the migration. */
+bool ledger_set_targets(struct pg *target, const char *migration, const char *const *tables,
+			unsigned count, struct err *e);
+bool ledger_targets(struct pg *target, const char *migration, struct arena *a, bool *known,
+		    const char ***out, unsigned *count, struct err *e);
+
 bool ledger_set_error(struct pg *target, const char *migration, const char *error, struct err *e);
 
 /* Deletes every row of the migration; the schema goes with the last one. */

@@ -1,7 +1,7 @@
 #include "pg/ledger.h"
 
 /* A change of what follows is a step of upgrades[], and one version more. */
-enum { LEDGER_VERSION = 2 };
+enum { LEDGER_VERSION = 3 };
 
 static const char schema_sql[] =
     "CREATE SCHEMA IF NOT EXISTS pgcrossfade;"
@@ -11,6 +11,7 @@ static const char schema_sql[] =
     "  source_system text NOT NULL, source_database text NOT NULL, source_timeline int NOT NULL,"
     "  slot_lsn pg_lsn,"
     "  error text, error_at timestamptz, definitions int, write_pause_us bigint,"
+    "  columns text, targets oid[],"
     "  created_at timestamptz NOT NULL DEFAULT now(), phase_since timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.chunk ("
     "  migration text, relation text, no int, lo text[], hi text[],"
@@ -69,6 +70,8 @@ static const struct {
 	     "UPDATE pgcrossfade.service SET confirmed = applied WHERE confirmed IS NULL;"
 	     "UPDATE pgcrossfade.reject SET error = split_part(error, '; Failing row contains', 1)"
 	     " WHERE strpos(error, '; Failing row contains') > 0" },
+	{ 2, "ALTER TABLE pgcrossfade.migration ADD COLUMN IF NOT EXISTS columns text,"
+	     " ADD COLUMN IF NOT EXISTS targets oid[]" },
 };
 
 static const char version_sql[] = "INSERT INTO pgcrossfade.ledger SELECT %d "

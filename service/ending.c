@@ -18,16 +18,42 @@ bool ending_drop_stream(struct session *s, struct err *e)
 	       publication_drop(s->source, s->insert_publication, e);
 }
 
-/* The stream's foreign keys are deferrable: in any order, as long as all are empty at last. */
-static bool empty_targets(struct session *s, struct err *e)
+/* Of the ledger: the file may have other flows by now, whose tables are not ours. */
+static bool find_targets(struct session *s, const char ***out, unsigned *count, struct err *e)
 {
-	bool ok = pg_begin(s->target, e) && pg_exec(s->target, "SET CONSTRAINTS ALL DEFERRED", e);
+	const struct migration *m = s->migration;
+	bool known;
 
-	for (unsigned i = 0; ok && i < s->migration->nflows; i++) {
-		const struct table_name *to = &s->migration->flows[i].to;
-		ok = ddl_truncate(s->target, arena_qualified(&s->arena, to->schema, to->name), e);
+	if (!ledger_targets(s->target, m->name, &s->arena, &known, out, count, e))
+		return false;
+	if (known)
+		return true;
+	*out = arena_array(&s->arena, m->nflows, sizeof **out);
+	for (*count = 0; *count < m->nflows; ++*count) {
+		const struct table_name *to = &m->flows[*count].to;
+		(*out)[*count] = arena_qualified(&s->arena, to->schema, to->name);
 	}
-	ok = ok && pg_commit(s->target, e);
+	return true;
+}
+
+/* The stream's foreign keys are deferrable: in any order, as long as all are empty at last. */
+static bool begin_empty(struct session *s, struct err *e)
+{
+	const char **targets;
+	unsigned count;
+	bool ok = find_targets(s, &targets, &count, e) && pg_begin(s->target, e) &&
+		  pg_exec(s->target, "SET CONSTRAINTS ALL DEFERRED", e);
+
+	for (unsigned i = 0; ok && i < count; i++)
+		ok = ddl_truncate(s->target, targets[i], e);
+	return ok;
+}
+
+/* Empty tables without a stream, or neither: what may be refused is not begun before it is known. */
+static bool drop_all(struct session *s, struct err *e)
+{
+	bool ok = begin_empty(s, e) && ending_drop_stream(s, e) && pg_commit(s->target, e);
+
 	if (!ok)
 		pg_rollback(s->target);
 	return ok;
@@ -37,8 +63,7 @@ static bool empty_targets(struct session *s, struct err *e)
 bool ending_abort(struct session *s, struct err *e)
 {
 	const char *name = s->migration->name;
-	bool ok = ending_drop_stream(s, e) && empty_targets(s, e) &&
-		  definitions_restore(name, false, s->target, e) &&
+	bool ok = drop_all(s, e) && definitions_restore(name, false, s->target, e) &&
 		  definitions_settle(name, s->target, e) && freeze_remove(s->source, name, e) &&
 		  ledger_forget(s->target, name, e);
 

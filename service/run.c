@@ -8,6 +8,7 @@
 #include "pg/heartbeat.h"
 #include "pg/quote.h"
 #include "pg/slot.h"
+#include "service/columns.h"
 #include "service/control.h"
 #include "service/steps.h"
 
@@ -309,6 +310,22 @@ static bool take_up(struct run *r, struct ledger_migration **m, struct err *e)
 	return session_open_source(s, e);
 }
 
+/* m NULL, or of an earlier version: the ledger learns what the migration reads and fills. */
+static bool settle_tables(struct run *r, const struct ledger_migration *m, struct err *e)
+{
+	struct session *s = &r->session;
+	const struct migration *file = r->migration;
+	const char **targets = arena_array(&s->arena, file->nflows, sizeof *targets);
+
+	if (m && m->columns)
+		return columns_settle(s, m->columns, e);
+	for (unsigned i = 0; i < file->nflows; i++)
+		targets[i] =
+		    arena_qualified(&s->arena, file->flows[i].to.schema, file->flows[i].to.name);
+	return ledger_set_targets(s->target, file->name, targets, file->nflows, e) &&
+	       columns_settle(s, NULL, e);
+}
+
 /* Nothing is created before the check has passed. */
 static bool come_up(struct run *r, struct err *e)
 {
@@ -335,8 +352,8 @@ static bool come_up(struct run *r, struct err *e)
 	if (!m)
 		r->phase = PH_PREPARE;
 	r->registered |= m != NULL;
-	return (m || register_migration(r, &id, e)) && check_source(r, m, e) &&
-	       settle_requests(r, e);
+	return (m || register_migration(r, &id, e)) && settle_tables(r, m, e) &&
+	       check_source(r, m, e) && settle_requests(r, e);
 }
 
 /* The connection with the lock outlives a failed try, so that the run shows as alive. */

@@ -4,6 +4,7 @@
 #include "pg/heartbeat.h"
 #include "pg/progress.h"
 #include "pg/quote.h"
+#include "service/columns.h"
 #include "service/estimate.h"
 
 static const char *search_path_sql(struct arena *a, const struct name_list *names)
@@ -179,7 +180,7 @@ bool session_same_tables(struct session *s, struct err *e)
 		    pg_text(r, 0, 0));
 	pg_result_free(r);
 	buf_free(&sql);
-	return ok;
+	return ok && columns_same(s, e);
 }
 
 static void put_publication(const char *name, bool insert_only, unsigned *count, struct buf *sql)

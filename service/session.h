@@ -22,6 +22,7 @@ struct session {
 	struct pg *target; /* control: ledger, requests; holds the lock of `run` */
 	const char *slot, *publication, *insert_publication;
 	struct plan *plan;            /* NULL until session_compile */
+	const char *columns;          /* NULL until columns_settle */
 	struct continuity continuity; /* slot NULL until session_stand */
 };
 
@@ -49,8 +50,8 @@ bool session_check(struct session *s, int64_t data_ms, struct findings *findings
 void session_publication(struct session *s, bool insert_only, struct publication *out);
 
 /*
- * Are the old tables still those the publications were made for? A renamed one, or one that was
- * dropped and made again, is no longer followed under its name.
+ * Are the old tables still those the publications were made for, with the same columns? A renamed
+ * one, or one that was dropped and made again, is no longer followed under its name.
  */
 bool session_same_tables(struct session *s, struct err *e);
 
