@@ -6,6 +6,7 @@
 #include "pg/ledger_reject.h"
 #include "pg/request.h"
 #include "service/ending.h"
+#include "service/rejected.h"
 #include "service/session.h"
 #include "service/status.h"
 
@@ -55,6 +56,11 @@ static bool read_answer(struct asking *q, struct arena *scratch, bool *done, str
 	return *done || *e->text;
 }
 
+static bool unknown(const char *migration, struct err *e)
+{
+	return err_set(e, ERR_CONFIG, "the target's ledger does not know migration %s", migration);
+}
+
 /* --- without a run --- */
 
 static bool alone(struct asking *q, const struct ledger_migration *m, struct err *e)
@@ -88,6 +94,9 @@ static bool alone(struct asking *q, const struct ledger_migration *m, struct err
 		puts("switched; the run ended before it could say so");
 		return true;
 	}
+	if (phase >= PH_SWITCHED)
+		return err_set(e, ERR_NONE, "%s needs phase stream; the migration is in phase %s",
+			       q->kind, m->phase);
 	if (phase == PH_CUTOVER && !m->error)
 		return err_set(e, ERR_NONE,
 			       "%s: the run ended in the middle of it; start it again, it settles "
@@ -118,10 +127,7 @@ static bool act(struct asking *q, struct err *e)
 
 	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, e))
 		return false;
-	if (!m)
-		return err_set(e, ERR_CONFIG, "the target's ledger does not know migration %s",
-			       s->migration->name);
-	return alone(q, m, e);
+	return m ? alone(q, m, e) : unknown(s->migration->name, e);
 }
 
 /* --- by the run --- */
@@ -209,6 +215,8 @@ static int await(struct asking *q)
 	arena_finish(&scratch);
 	if (done)
 		return EXIT_DONE;
+	if (q->recalled && !*q->interrupted && e.kind == ERR_NONE)
+		e.kind = ERR_RETRY; /* time is up, whatever the answer says of the work till then */
 	tell_unheard(q, &e);
 	return report_error(&e);
 }
@@ -223,8 +231,7 @@ static int ask_or_act(struct asking *q)
 	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, &e))
 		return report_error(&e);
 	if (!m) {
-		err_set(&e, ERR_CONFIG, "the target's ledger does not know migration %s",
-			s->migration->name);
+		unknown(s->migration->name, &e);
 		return report_error(&e);
 	}
 	if (!take_over(q, &taken, &e))
@@ -263,6 +270,13 @@ static void print_reject(const struct reject_line *l)
 	       l->held ? "; the target holds an older version" : "");
 }
 
+static bool is_known(struct pg *target, const char *migration, struct arena *a, struct err *e)
+{
+	struct ledger_migration *m;
+
+	return ledger_load(target, migration, a, &m, e) && (m || unknown(migration, e));
+}
+
 static int list_rejects(const struct migration *m, const char *flow)
 {
 	struct pg_options target = { m->target, "pgcrossfade retry", NULL, false };
@@ -271,9 +285,9 @@ static int list_rejects(const struct migration *m, const char *flow)
 	struct err e = ERR_INIT;
 	struct pg *pg = NULL;
 	unsigned count = 0;
-	bool exists = false;
-	bool ok = pg_open(&target, &pg, &e) && ledger_exists(pg, &exists, &e) &&
-		  (!exists || ledger_reject_lines(pg, m->name, flow, &arena, &lines, &count, &e));
+	bool ok = (!flow || rejected_check_names(m, flow, &e)) && pg_open(&target, &pg, &e) &&
+		  is_known(pg, m->name, &arena, &e) &&
+		  ledger_reject_lines(pg, m->name, flow, &arena, &lines, &count, &e);
 
 	for (unsigned i = 0; i < count; i++)
 		print_reject(&lines[i]);

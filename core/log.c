@@ -25,6 +25,14 @@ const char *log_time(struct arena *a)
 	return arena_printf(a, "%s.%03ldZ", text, now.tv_nsec / 1000000);
 }
 
+/* A name may hold anything; what it holds must not pass for an event. */
+static void keep_one_line(struct buf *line)
+{
+	for (size_t i = 0; i < line->len; i++)
+		if ((unsigned char)line->data[i] < 0x20 || line->data[i] == 0x7f)
+			line->data[i] = '?';
+}
+
 void log_event(enum log_level level, const char *event, const char *fields, ...)
 {
 	struct buf line = BUF_INIT;
@@ -39,6 +47,7 @@ void log_event(enum log_level level, const char *event, const char *fields, ...)
 		   event);
 	if (n > 0)
 		buf_printf(&line, " %s%s", stack, (size_t)n >= sizeof stack ? "..." : "");
+	keep_one_line(&line);
 	buf_putc(&line, '\n');
 	ssize_t written = write(STDERR_FILENO, line.data, line.len);
 	(void)written; /* nowhere left to complain */

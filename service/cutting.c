@@ -93,12 +93,14 @@ static bool check_wanted(struct run *r, struct err *e)
 
 	if (!request_wanted(r->session.target, r->cutting.request, &wanted, e))
 		return false;
-	return wanted || err_set(e, ERR_CONFIG, "withdrawn after %u tries; nothing changed",
-				 r->cutting.tries);
+	return wanted || err_set(e, ERR_CONFIG, "withdrawn after %u tries; nothing changed%s%s",
+				 r->cutting.tries, *r->cutting.why.text ? "; the last one: " : "",
+				 r->cutting.why.text);
 }
 
 static void schedule_next_try(struct run *r, const struct err *e)
 {
+	r->cutting.why = *e;
 	int64_t backoff = FIRST_BACKOFF_MS << (r->cutting.tries < 5 ? r->cutting.tries : 5);
 
 	log_event(LOG_WARN, "cutover.try", "try=%u of=%" PRIu64 " reason=%s", r->cutting.tries,

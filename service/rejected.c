@@ -21,21 +21,25 @@ static bool next_name(const char **at, struct bytes *name)
 	return len > 0;
 }
 
-static bool is_target(const struct plan *plan, struct bytes name)
+static bool is_target(const struct migration *m, struct bytes name)
 {
-	for (unsigned i = 0; i < plan->ntables; i++)
-		for (unsigned k = 0; k < plan->tables[i].nflows; k++)
-			if (bytes_equal(name, bytes_of(plan->tables[i].flows[k].target_name)))
-				return true;
+	for (unsigned i = 0; i < m->nflows; i++) {
+		const struct table_name *to = &m->flows[i].to;
+		size_t schema = strlen(to->schema);
+		if (name.len == schema + 1 + strlen(to->name) && name.data[schema] == '.' &&
+		    memcmp(name.data, to->schema, schema) == 0 &&
+		    memcmp(name.data + schema + 1, to->name, name.len - schema - 1) == 0)
+			return true;
+	}
 	return false;
 }
 
-bool rejected_check_names(const struct plan *plan, const char *names, struct err *e)
+bool rejected_check_names(const struct migration *m, const char *names, struct err *e)
 {
 	struct bytes name;
 
 	while (next_name(&names, &name))
-		if (!is_target(plan, name))
+		if (!is_target(m, name))
 			return err_set(e, ERR_CONFIG,
 				       "no flow of the migration writes a table %.*s; name target "
 				       "tables as schema.name",

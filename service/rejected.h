@@ -7,11 +7,11 @@
 #ifndef PGCROSSFADE_SERVICE_REJECTED_H
 #define PGCROSSFADE_SERVICE_REJECTED_H
 
-#include "core/plan.h"
 #include "pg/conn.h"
+#include "transform/mapping.h"
 
 /* ERR_CONFIG for a name that no flow writes. */
-bool rejected_check_names(const struct plan *plan, const char *names, struct err *e);
+bool rejected_check_names(const struct migration *m, const char *names, struct err *e);
 
 /* ERR_CONFIG while a flow has rejects, or a foreign key waits for some, whose table is not among
  * the accepted names. */

@@ -28,7 +28,7 @@ static bool begin_cutover(struct run *r, const struct request *q, struct answer 
 		out->text = "rejects are being tried again; ask when that is done";
 		return true;
 	}
-	if (!rejected_check_names(r->session.plan, q->argument, e))
+	if (!rejected_check_names(r->migration, q->argument, e))
 		return false;
 	r->cutting = (struct cutting){ .request = q->id,
 				       .accepted = arena_strdup(&r->session.arena, q->argument) };
@@ -42,7 +42,7 @@ static bool begin_retry(struct run *r, const struct request *q, struct answer *o
 		out->text = refusal(r, "retry", "stream");
 		return true;
 	}
-	if (!rejected_check_names(r->session.plan, q->argument, e))
+	if (!rejected_check_names(r->migration, q->argument, e))
 		return false;
 	if (r->retrying.active && r->retrying.request) {
 		out->text = "rejects are being tried again already; ask again";

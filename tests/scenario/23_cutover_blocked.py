@@ -81,8 +81,9 @@ def taken_back(s, migration, writers):
               "a failed try", 30)
         command.send_signal(signal.SIGINT)
         outcome = migration.finish(command, EXIT_BAD)
-    if "withdrawn after" not in outcome.text:
+    if "withdrawn after" not in outcome.text or "could not be locked" not in outcome.text:
         raise Failed(f"the answer to Ctrl-C: {outcome.text}")
+    migration.command("cutover", "--timeout", "1", expect=EXIT_UNREACHABLE)  # time ran out
     blocker.rollback()
     blocker.close()
     must_be_unharmed(s, migration, writers)

@@ -26,6 +26,9 @@ def completed(s, *options):
     migration.command("complete", expect=EXIT_BAD)  # not before the switch
     migration.command("cutover")
     migration.command("complete", *options)
+    asked = migration.command("cutover", expect=EXIT_BAD)
+    if "is in phase complete" not in asked.err:
+        raise Failed(f"a cutover after complete says {asked.text}")
     migration.ended(0)
     left = [trace for trace in migration.traces() if "slot" in trace or "publication" in trace]
     if left:

@@ -6,7 +6,7 @@ from harness import values
 from harness.compare import must_equal
 from harness.drain import drain
 from harness.flow import Flow
-from harness.migration import EXIT_BAD
+from harness.migration import EXIT_BAD, EXIT_USAGE
 from harness.processes import Failed
 from harness.rejects import count, must_account, stored_rows_are_present
 from harness.writers import Table
@@ -121,6 +121,7 @@ def superseded(s, migration):
         raise Failed(f"status says {told}")
     must_say(migration.command("status"), "1 of public.person -> app.person put aside")
     must_say(migration.command("retry", "--list"), "public.person -> app.person", '"id": "1"', "1 reject")
+    migration.command("retry", "--list", "--flow", "app.nix", expect=EXIT_USAGE)
 
 
 def scenario(s):
