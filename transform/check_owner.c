@@ -7,8 +7,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Nobody should become a superuser's member for this; a member may be one who inherits nothing. */
 static const char table_sql[] =
-    "SELECT pg_has_role(c.relowner, 'USAGE'), c.relowner::regrole,"
+    "SELECT pg_has_role(c.relowner, 'USAGE'), CASE"
+    " WHEN (SELECT rolsuper FROM pg_roles o WHERE o.oid = c.relowner)"
+    "  THEN format('ALTER TABLE %s OWNER TO %I', c.oid::regclass, current_user)"
+    " WHEN NOT pg_has_role(c.relowner, 'MEMBER')"
+    "  THEN format('GRANT %s TO %I', c.relowner::regrole, current_user)"
+    " WHEN current_setting('server_version_num')::int < 160000"
+    "  THEN format('ALTER ROLE %I INHERIT', current_user)"
+    " ELSE format('GRANT %s TO %I WITH INHERIT TRUE', c.relowner::regrole, current_user) END,"
     " has_table_privilege(c.oid, 'TRIGGER'),"
     " has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')"
     "  OR has_table_privilege(c.oid, 'TRUNCATE'),"
@@ -46,12 +54,11 @@ static const char *quoted(struct check *c, const struct catalog_table *t)
 }
 
 static void need_owner(struct check *c, const struct flow *f, struct place p,
-		       const struct server *s, const struct catalog_table *t, const char *owner,
+		       const struct server *s, const struct catalog_table *t, const char *remedy,
 		       const char *what)
 {
-	check_fail_at(c, f->subject, p,
-		      "role %s does not own %s.%s, which %s; run: GRANT %s TO %s;", s->user,
-		      t->schema, t->name, what, owner, s->user);
+	check_fail_at(c, f->subject, p, "role %s does not own %s.%s, which %s; run: %s;", s->user,
+		      t->schema, t->name, what, remedy);
 }
 
 static void judge_old(struct check *c, const struct flow *f, const struct pg_result *r)
