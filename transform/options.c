@@ -112,6 +112,10 @@ static const char *wanted(const struct option *o, struct arena *a)
 		return "a list of names, as in [a, b]";
 	case OPTION_TABLE:
 		return "schema.name";
+	case OPTION_BYTES:
+		return arena_printf(a, "%s..%s (digits and B, kB, MB or GB)", o->min, o->max);
+	case OPTION_TIME:
+		return arena_printf(a, "%s..%s (digits and ms, s, min, h or d)", o->min, o->max);
 	default:
 		return arena_printf(a, "%s..%s", o->min, o->max);
 	}

@@ -291,6 +291,17 @@ static bool read_document(struct load *l, struct node **root, struct err *e)
 	       skip_to(l, YAML_STREAM_END_EVENT, e);
 }
 
+/* Some editors write a byte order mark, which is no part of the text. */
+static struct bytes without_mark(struct bytes text)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t len = sizeof mark - 1;
+
+	if (text.len < len || memcmp(text.data, mark, len) != 0)
+		return text;
+	return (struct bytes){ text.data + len, text.len - len };
+}
+
 bool document_load(const char *path, struct arena *arena, struct document *out, struct err *e)
 {
 	struct buf text = BUF_INIT;
@@ -299,7 +310,7 @@ bool document_load(const char *path, struct arena *arena, struct document *out, 
 	*out = (struct document){ .file = arena_strdup(arena, path), .arena = arena };
 	bool ok = read_file(path, &text, e);
 	if (ok) {
-		l.source = buf_bytes(&text);
+		l.source = without_mark(buf_bytes(&text));
 		if (!yaml_parser_initialize(&l.parser))
 			abort(); /* out of memory */
 		yaml_parser_set_encoding(&l.parser, YAML_UTF8_ENCODING);

@@ -92,13 +92,14 @@ static const struct {
 	{ HEAD FLOW "jobs: -1\n", "m.yaml:8:7: jobs: want 1..64, got '-1'" },
 	{ HEAD FLOW "jobs: [4]\n", "m.yaml:8:7: jobs: want 1..64, got a list" },
 	{ HEAD FLOW "jobs:\n", "m.yaml:8:6: jobs: want 1..64, got ''" },
-	{ HEAD FLOW "chunk_bytes: 12x\n", "m.yaml:8:14: chunk_bytes: want 64kB..1GB, got '12x'" },
+	{ HEAD FLOW "chunk_bytes: 12x\n",
+	  "m.yaml:8:14: chunk_bytes: want 64kB..1GB (digits and B, kB, MB or GB), got '12x'" },
 	{ HEAD FLOW "chunk_bytes: 1000000\n",
-	  "m.yaml:8:14: chunk_bytes: want 64kB..1GB, got '1000000'" },
+	  "m.yaml:8:14: chunk_bytes: want 64kB..1GB (digits and B, kB, MB or GB), got '1000000'" },
 	{ HEAD FLOW "memory: 99999999999999999999GB\n",
-	  "m.yaml:8:9: memory: want 16MB..64GB, got '99999999999999999999GB'" },
+	  "m.yaml:8:9: memory: want 16MB..64GB (digits and B, kB, MB or GB), got '99999999999999999999GB'" },
 	{ HEAD FLOW "snapshot_max_age: 25h\n",
-	  "m.yaml:8:19: snapshot_max_age: want 1s..1d, got '25h'" },
+	  "m.yaml:8:19: snapshot_max_age: want 1s..1d (digits and ms, s, min, h or d), got '25h'" },
 	{ HEAD FLOW "decoder: json\n", "m.yaml:8:10: decoder: want pgoutput|wal2json, got 'json'" },
 	{ HEAD FLOW "search_path: app\n",
 	  "m.yaml:8:14: search_path: want a list of names, as in [a, b], got a text" },
@@ -239,7 +240,7 @@ static void defaults_are_the_tables(void **state)
 static void everything_is_read(void **state)
 {
 	struct migration *m = load(
-	    HEAD
+	    "\xef\xbb\xbf" HEAD
 	    "decoder: wal2json\nsearch_path: [App, '\"Odd \"\"x\"']\njobs: 8\n"
 	    "cutover: {max_lag: 1kB, max_pause: 2min}\nhooks: {on_error: 'echo x'}\n"
 	    "switch:\n  rename: [{table: public.a, to: public.b}, {table: app.a, to: public.a}]\n"
