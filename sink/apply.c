@@ -247,12 +247,20 @@ static bool send_sets(struct applier *a, struct transaction *list, struct flight
 	return sent;
 }
 
+/* All statements were fine when they were prepared. */
+static bool changed_target(struct err *e)
+{
+	return strncmp(e->sqlstate, "42", 2) == 0 &&
+	       err_wrap(e, "apply to the new tables, which have changed since run began "
+			   "(pgcrossfade check says more)");
+}
+
 static bool answered(struct applier *a, struct flight *f, bool sent, struct err *e)
 {
 	if (!f->pipe.pg) /* it did not begin */
 		return false;
 	if (!finish_pipe(&f->pipe, sent, f->begins ? CLAIM_AT : PIPE_NONE, e))
-		return false;
+		return changed_target(e);
 	if (f->ends)
 		rejects_settled(a->rejects);
 	return true;
