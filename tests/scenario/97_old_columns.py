@@ -94,6 +94,18 @@ def noticed_by_the_cutover(s, migration, change):
     says_so(migration.status()["error"])
 
 
+def new_table_changed(s, migration):
+    """The target's own words would name neither side."""
+    fresh(s, migration)
+    s.target.run("ALTER TABLE app.item DROP n")
+    s.source.run("INSERT INTO public.item (id, n) VALUES (1002, 1)")
+    migration.ended(EXIT_USAGE)
+    error = migration.status()["error"]
+    if "apply to the new tables, which have changed" not in error:
+        raise Failed(f"it says: {error}")
+    s.target.run("ALTER TABLE app.item ADD n bigint")
+
+
 def harmless(s, migration):
     fresh(s, migration)
     s.source.run(HARMLESS)
@@ -128,5 +140,6 @@ def scenario(s):
         noticed(s, migration, change)
     noticed_after_rest(s, migration, CHANGES[0])
     noticed_by_the_cutover(s, migration, CHANGES[2])
+    new_table_changed(s, migration)
     harmless(s, migration)
     abort_is_of_what_was_begun(s, migration)
