@@ -94,6 +94,17 @@ static void end_generation(struct run *r)
 	generation_close(&r->copying.generation);
 }
 
+/* e: why the copy failed; what fails here takes its place. */
+static void start_over(struct run *r, struct err *e)
+{
+	struct err own = ERR_INIT;
+
+	copier_destroy(r->copying.copier);
+	r->copying.copier = NULL;
+	if (!chunks_start_over(r->session.plan, r->session.target, r->copying.tables, &own))
+		*e = own;
+}
+
 static enum outcome copy_chunks(struct run *r, struct err *e)
 {
 	enum outcome opened = r->copying.copier ? STEP_NEXT : open_generation(r, e);
@@ -109,6 +120,7 @@ static enum outcome copy_chunks(struct run *r, struct err *e)
 		end_generation(r);
 		return STEP_AGAIN;
 	case CREW_FAILED:
+		start_over(r, e);
 		break;
 	}
 	return STEP_FAILED;

@@ -134,7 +134,16 @@ static bool cut_table(const struct plan *plan, const struct table_plan *t, struc
 
 /* --- starting over --- */
 
-static bool must_restart(const struct table_chunks *t)
+/* As snapshot/judge.c follows a TRUNCATE between the snapshots of a table's chunks. */
+static bool tells_chunks(const struct plan *plan, const struct table_plan *t)
+{
+	for (unsigned i = 0; i < t->nflows; i++)
+		if (!t->flows[i].lookup && !t->flows[i].clear_copied.sql)
+			return false;
+	return !plan->rejects;
+}
+
+static bool must_restart(const struct plan *plan, const struct table_chunks *t)
 {
 	unsigned copied = 0;
 	lsn_t lg = 0;
@@ -147,6 +156,8 @@ static bool must_restart(const struct table_chunks *t)
 		lg = t->chunks[i].lg;
 		copied++;
 	}
+	if (copied && t->rewritten && !tells_chunks(plan, t->table))
+		return true;
 	return chunks_one_generation(t->table) && copied && (copied < t->count || mixed);
 }
 
@@ -167,7 +178,7 @@ static unsigned mark_restarts(const struct plan *plan, const struct table_chunks
 	unsigned marked = 0, before;
 
 	for (unsigned i = 0; i < plan->ntables; i++)
-		marked += mark[i] = must_restart(&all[i]);
+		marked += mark[i] = must_restart(plan, &all[i]);
 	do {
 		before = marked;
 		for (unsigned i = 0; i < plan->ntables; i++)
@@ -198,6 +209,26 @@ static bool restart_marked(const struct plan *plan, struct pg *target, const boo
 	if (!ok)
 		pg_rollback(target);
 	return ok || err_wrap(e, "start the copy over");
+}
+
+static bool any_rewritten(const struct plan *plan, const struct table_chunks *all)
+{
+	for (unsigned i = 0; i < plan->ntables; i++)
+		if (all[i].rewritten)
+			return true;
+	return false;
+}
+
+bool chunks_start_over(const struct plan *plan, struct pg *target, const struct table_chunks *all,
+		       struct err *e)
+{
+	if (!any_rewritten(plan, all))
+		return true;
+	bool *mark = xcalloc(plan->ntables, sizeof *mark);
+	bool ok = !mark_restarts(plan, all, mark) || restart_marked(plan, target, mark, e);
+
+	free(mark);
+	return ok;
 }
 
 static bool load_all(const struct plan *plan, struct pg *target, struct arena *a,

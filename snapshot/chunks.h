@@ -18,6 +18,7 @@ struct table_chunks {
 	const struct table_plan *table;
 	unsigned count;
 	struct ledger_chunk *chunks;
+	bool rewritten; /* found while it was copied */
 };
 
 /* How a table would be cut now. bounds[i]: nbounds texts between chunk i and chunk i + 1. */
@@ -39,6 +40,13 @@ bool chunks_cut(const struct table_plan *t, struct pg *source, uint64_t chunk_by
  */
 bool chunks_load(const struct plan *plan, struct pg *source, struct pg *target,
 		 uint64_t chunk_bytes, struct arena *a, struct table_chunks **out, struct err *e);
+
+/*
+ * Tables that start over because they were found rewritten. If a TRUNCATE did that, the stream
+ * takes what was copied before it; where it could not tell these rows, none may be left.
+ */
+bool chunks_start_over(const struct plan *plan, struct pg *target, const struct table_chunks *all,
+		       struct err *e);
 
 /* A table that is copied under one snapshot only. */
 static inline bool chunks_one_generation(const struct table_plan *t)

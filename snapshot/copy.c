@@ -5,6 +5,7 @@
 #include "pg/copy.h"
 #include "pg/predicate.h"
 #include "pg/team.h"
+#include "snapshot/reading.h"
 #include "snapshot/separate.h"
 #include "snapshot/stage.h"
 
@@ -15,7 +16,7 @@
 struct copier {
 	struct copy_options options;
 	struct team *team;
-	pthread_mutex_t lock; /* over the chunks' copied flags and: */
+	pthread_mutex_t lock; /* over what tables are told of, and: */
 	bool *claimed;        /* all chunks of all tables in a row */
 	unsigned *workers;    /* of each table: how many copy it now */
 	atomic_uint rejected; /* rows put aside, in the ledger or on their way */
@@ -26,6 +27,7 @@ struct worker {
 	struct copier *copier;
 	const atomic_bool *stop;
 	struct pg *source, *target; /* source: NULL in one database */
+	bool rewritten;             /* the table of the chunk that failed */
 };
 
 /* One chunk to copy. */
@@ -221,10 +223,21 @@ static bool copy_flow(struct worker *w, const struct flow_plan *f, const struct 
 	return ok || explain(f, task, e);
 }
 
-static bool import_snapshot(struct pg *pg, const char *mode, const char *snapshot, struct err *e)
+/*
+ * A transaction a chunk: one that went on to the next would keep its locks as long as the
+ * generation lasts, and with them, while somebody's DDL waits, all writers of the table.
+ */
+static bool begin_source(struct worker *w, const struct task *task, struct err *e)
 {
-	return pg_execf(pg, e, "BEGIN ISOLATION LEVEL REPEATABLE READ%s", mode) &&
-	       pg_execf(pg, e, "SET TRANSACTION SNAPSHOT '%s'", snapshot);
+	const char *snapshot = w->copier->options.generation->snapshot;
+
+	return !w->source || (reading_begin(w->source, " READ ONLY", snapshot, e) &&
+			      reading_table(w->source, task->table, &w->rewritten, e));
+}
+
+static bool end_source(struct worker *w, struct err *e)
+{
+	return !w->source || pg_commit(w->source, e);
 }
 
 static bool stage_chunk(struct worker *w, const struct task *task, struct copy_count *count,
@@ -237,6 +250,7 @@ static bool stage_chunk(struct worker *w, const struct task *task, struct copy_c
 			   .source = w->source,
 			   .target = w->target,
 			   .snapshot = o->generation->snapshot,
+			   .rewritten = &w->rewritten,
 			   .stop = w->stop };
 
 	if (!task->table->stage.create)
@@ -251,7 +265,8 @@ static bool begin_chunk(struct worker *w, const struct task *task, struct err *e
 	const struct copy_options *o = &w->copier->options;
 
 	if (o->plan->one_database && !task->table->stage.create)
-		return import_snapshot(w->target, "", o->generation->snapshot, e);
+		return reading_begin(w->target, "", o->generation->snapshot, e) &&
+		       reading_table(w->target, task->table, &w->rewritten, e);
 	return pg_begin(w->target, e);
 }
 
@@ -261,14 +276,15 @@ static bool copy_chunk(struct worker *w, const struct task *task, struct err *e)
 	const char *migration = o->plan->migration, *label = task->table->label;
 	struct copy_count count = { 0, 0 };
 	bool ok =
-	    stage_chunk(w, task, &count, e) && begin_chunk(w, task, e) &&
+	    begin_source(w, task, e) && stage_chunk(w, task, &count, e) &&
+	    begin_chunk(w, task, e) &&
 	    ledger_chunk_begin(w->target, migration, label, task->chunk->no, o->generation->lg, e);
 
 	/* what is looked at only at the commit cannot be laid to a row */
 	ok = ok && (!o->plan->rejects || pg_exec(w->target, "SET CONSTRAINTS ALL IMMEDIATE", e));
 	for (unsigned i = 0; ok && i < task->table->nflows; i++)
 		ok = copy_flow(w, &task->table->flows[i], task, &count, e);
-	ok = ok &&
+	ok = ok && end_source(w, e) &&
 	     ledger_chunk_done(w->target, migration, label, task->chunk->no, count.rows,
 			       count.bytes, e) &&
 	     pg_commit(w->target, e);
@@ -288,10 +304,7 @@ static bool connect_worker(const struct team_member *m, struct worker *w, struct
 		return err_wrap(e, "connect to the target");
 	if (o->plan->one_database)
 		return true;
-	if (!team_connect(m, &o->source, &w->source, e))
-		return err_wrap(e, "connect to the source");
-	return import_snapshot(w->source, " READ ONLY", o->generation->snapshot, e) ||
-	       err_wrap(e, "import the snapshot");
+	return team_connect(m, &o->source, &w->source, e) || err_wrap(e, "connect to the source");
 }
 
 static void mark_copied(struct copier *c, const struct task *task)
@@ -299,6 +312,13 @@ static void mark_copied(struct copier *c, const struct task *task)
 	pthread_mutex_lock(&c->lock);
 	task->chunk->copied = true;
 	c->workers[task->table_no]--;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void mark_rewritten(struct copier *c, const struct task *task)
+{
+	pthread_mutex_lock(&c->lock);
+	c->options.tables[task->table_no].rewritten = true;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -311,8 +331,11 @@ static bool work(const struct team_member *m, struct err *e)
 	if (!connect_worker(m, &w, e))
 		return false;
 	while (!atomic_load(m->stop) && claim(c, &task)) {
-		if (!copy_chunk(&w, &task, e))
+		if (!copy_chunk(&w, &task, e)) {
+			if (w.rewritten)
+				mark_rewritten(c, &task);
 			return false;
+		}
 		mark_copied(c, &task);
 	}
 	return true;

@@ -6,6 +6,9 @@
  * generation is old, no further chunk of another table is begun, and what is left waits
  * for the next generation. Work done is never redone.
  *
+ * A table that was rewritten since the snapshot cannot be read under it any more: snapshot/
+ * reading.h. That fails with ERR_RETRY, for the next generation.
+ *
  * A chunk's commit does not wait for the disk. A crash of the target may take the last ones
  * back, rows and ledger row together, as if they had not been copied yet, and the run reads
  * the ledger again since its connections are gone. What follows the copy is safe all the
@@ -30,7 +33,7 @@ struct copy_options {
 	int64_t max_age_ms;
 	const struct generation *generation;
 	unsigned rejected;           /* rows put aside so far, as the ledger says */
-	struct table_chunks *tables; /* plan->ntables; copied chunks are marked as they commit */
+	struct table_chunks *tables; /* plan->ntables; marked: chunks copied, tables rewritten */
 };
 
 struct copier;

@@ -6,9 +6,11 @@
 #include "pg/ledger.h"
 #include "pg/quote.h"
 #include "snapshot/generation.h"
+#include "snapshot/reading.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct entry {
@@ -24,6 +26,7 @@ struct reread {
 	unsigned count, cap;
 	struct generation generation; /* while open */
 	struct pg *source;
+	bool *taken; /* plan->ntables: reading_table() was called since it is open */
 };
 
 /* --- the keys --- */
@@ -126,6 +129,7 @@ bool reread_create(const struct reread_options *options, struct reread **out, st
 	struct reread *r = xcalloc(1, sizeof *r);
 
 	r->options = *options;
+	r->taken = xcalloc(options->plan->ntables, sizeof *r->taken);
 	if (!load(r, e)) {
 		reread_destroy(r);
 		return false;
@@ -148,6 +152,7 @@ void reread_destroy(struct reread *r)
 		return;
 	reread_close(r);
 	free(r->entries);
+	free(r->taken);
 	arena_finish(&r->arena);
 	free(r);
 }
@@ -165,13 +170,21 @@ static bool open_snapshot(struct reread *r, struct err *e)
 	    arena_printf(&r->arena, "%.30s_r%d_%" PRId64, r->options.slot, (int)getpid(), clock_ms());
 	if (!generation_open(&r->options.source, &slot, &r->generation, e) ||
 	    !pg_open(&r->options.source, &r->source, e) ||
-	    !pg_exec(r->source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e) ||
-	    !pg_execf(r->source, e, "SET TRANSACTION SNAPSHOT '%s'", r->generation.snapshot)) {
+	    !reading_begin(r->source, " READ ONLY", r->generation.snapshot, e)) {
 		reread_close(r);
 		return false;
 	}
+	memset(r->taken, 0, r->options.plan->ntables * sizeof *r->taken);
 	log_event(LOG_INFO, "reread.open", "lsn=%s", lsn_format(r->generation.lg, lsn));
 	return true;
+}
+
+static bool take_table(struct reread *r, const struct table_plan *t, struct err *e)
+{
+	bool *taken = &r->taken[t - r->options.plan->tables], rewritten;
+
+	*taken = *taken || reading_table(r->source, t, &rewritten, e);
+	return *taken;
 }
 
 static bool wanted(const struct table_plan *t, unsigned column)
@@ -253,7 +266,7 @@ bool reread_row(struct reread *r, const struct table_plan *t, const struct value
 	struct buf sql = BUF_INIT;
 
 	put_select(t, &sql);
-	bool ok = can_tell(t, e) && open_snapshot(r, e) &&
+	bool ok = can_tell(t, e) && open_snapshot(r, e) && take_table(r, t, e) &&
 		  pg_query(r->source, buf_str(&sql), t->nkey, texts, &res, e) &&
 		  keep_key(r, t, texts, commit_lsn, e);
 	*out = ok && pg_rows(res) ? take_row(t, res, a) : NULL;

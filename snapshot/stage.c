@@ -3,14 +3,15 @@
 #include "core/log.h"
 #include "pg/copy.h"
 #include "pg/predicate.h"
+#include "snapshot/reading.h"
 
 enum { MAX_TRIES = 10 }; /* of a lookup that met a deadlock or the like */
 
 /* In one database: the snapshot holds for this transaction only. */
 static bool fill_inside(const struct stage *s, const char *sql, struct err *e)
 {
-	bool ok = pg_exec(s->target, "BEGIN ISOLATION LEVEL REPEATABLE READ", e) &&
-		  pg_execf(s->target, e, "SET TRANSACTION SNAPSHOT '%s'", s->snapshot) &&
+	bool ok = reading_begin(s->target, "", s->snapshot, e) &&
+		  reading_table(s->target, s->table, s->rewritten, e) &&
 		  pg_exec(s->target, sql, e) && pg_commit(s->target, e);
 
 	if (!ok)

@@ -23,9 +23,10 @@ struct stage {
 	const struct plan *plan;
 	const struct table_plan *table;
 	const struct ledger_chunk *chunk;
-	struct pg *source; /* under the snapshot; NULL in one database */
+	struct pg *source; /* reading under the snapshot; NULL in one database */
 	struct pg *target;
 	const char *snapshot;
+	bool *rewritten; /* as reading_table() says, in one database */
 	const atomic_bool *stop;
 };
 
