@@ -169,6 +169,26 @@ def between_chunks_of_one_database(s):
     ends(migration, "inner_loose", "inner_keyed")
 
 
+def staged_in_one_database(s):
+    """Rows that are joined to lookups are read in a transaction of their own, before the chunk's."""
+    tables(s, s.source, ("inner_staged",))
+    s.source.run("CREATE TABLE app.kind (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE);"
+                 "ALTER TABLE app.inner_staged ADD kind_id int; ALTER TABLE public.inner_staged ADD kind text;"
+                 "UPDATE public.inner_staged SET kind = 'k' || id % 50")
+    flows = [Flow("public.inner_staged", "app.kind", key=("name",), lookup=True,
+                  select="SELECT DISTINCT kind AS name FROM old"),
+             Flow("public.inner_staged", "app.inner_staged", key=("id",), at_target=True, select="""
+                 SELECT o.id::bigint AS id, o.v, k.id AS kind_id FROM old o LEFT JOIN app.kind k ON k.name = o.kind
+             """)]
+    migration = s.migration(flows, target=s.source, name="staged", jobs=1, chunk_bytes="128kB")
+    gate = Gate(s.source, "inner_staged", 4000, 12)
+    migration.start()
+    gate.reached(migration)
+    s.source.run("ALTER TABLE public.inner_staged ALTER unread TYPE bigint")
+    gate.open()
+    ends(migration, "inner_staged")
+
+
 def emptied(s, table, lock, **options):
     """To the snapshot a TRUNCATE is no other than a rewrite; rows that may be put aside do not tell
     their chunk, so that what was copied before goes, too."""
@@ -202,6 +222,7 @@ def scenario(s):
     before_first_chunk(s)
     keyless_and_two_workers(s)
     between_chunks_of_one_database(s)
+    staged_in_one_database(s)
     emptied(s, "cleared", 8)
     emptied(s, "cleared_rejects", 9, rejects=5)
     snapshot_lost(s, s.target, "lost", 10)
