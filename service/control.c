@@ -57,9 +57,10 @@ static bool beat_due(struct run *r)
 static bool look_at_source(struct session *own, struct beat *b, struct err *e)
 {
 	struct continuity_slot slot;
+	bool told; /* if not, the next beat asks again */
 
 	if (b->reads && !(session_same_publications(own, e) && session_same_tables(own, e) &&
-			  partitions_check(own, e)))
+			  partitions_check(own, &told, e)))
 		return false;
 	if ((b->reads || b->streams) && !session_check_source(own, &slot, e))
 		return false;

@@ -43,6 +43,7 @@ static bool rehearse(struct run *r, struct err *e)
 static bool check_gate(struct run *r, bool *ready, struct err *e)
 {
 	uint64_t lag;
+	bool told; /* if not, it is asked again under the lock */
 
 	*ready = !pipeline_state(r->pipeline).drains;
 
@@ -50,7 +51,7 @@ static bool check_gate(struct run *r, bool *ready, struct err *e)
 		return err_set(e, ERR_CONFIG,
 			       "the stream has not reached the consistent point yet");
 	if (!session_same_publications(&r->session, e) || !session_same_tables(&r->session, e) ||
-	    !partitions_check(&r->session, e) || !stream_lag(r, &lag, e))
+	    !partitions_check(&r->session, &told, e) || !stream_lag(r, &lag, e))
 		return false;
 	if (lag > r->migration->cutover.max_lag)
 		return err_set(e, ERR_CONFIG,
@@ -65,13 +66,24 @@ static bool check_gate(struct run *r, bool *ready, struct err *e)
 	return hook_run(r->migration, HOOK_BEFORE_CUTOVER, r->session.target, e);
 }
 
+/* What could still change before the lock cannot any more. */
+static bool same_tables_under_lock(struct session *s, struct err *e)
+{
+	bool told;
+
+	if (!session_same_publications(s, e) || !session_same_tables(s, e) ||
+	    !partitions_check(s, &told, e))
+		return false;
+	return told || err_set(e, ERR_RETRY,
+			       "whether a new partition came empty could not be asked: somebody "
+			       "waits for a lock on it");
+}
+
 static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
 {
 	struct run *r = context;
 
-	/* what could still change before the lock cannot any more */
-	if (!session_same_publications(&r->session, e) || !session_same_tables(&r->session, e) ||
-	    !partitions_check(&r->session, e))
+	if (!same_tables_under_lock(&r->session, e))
 		return false;
 	while (pipeline_state(r->pipeline).position < lsn) {
 		if (clock_ms() > deadline_ms)

@@ -1,5 +1,6 @@
 #include "service/partitions.h"
 
+#include "pg/attached.h"
 #include "pg/tree.h"
 
 #include <inttypes.h>
@@ -249,13 +250,35 @@ bool partitions_resolve(struct partitions *p, struct transaction *t, bool *seen,
 
 /* --- the ledger's list --- */
 
-/* made_so: the table was made by the transaction that attached it, so it came empty. */
+/*
+ * How it became a partition is told by the catalog's rows, which keep the transaction and the
+ * command that wrote them. The row of a system column is never written again, whatever happens
+ * to the table's name or owner. ATTACH writes the rows of all the other columns again, CREATE
+ * TABLE ... PARTITION OF does not: where one is older than the attach, the partition came empty.
+ * A row that somebody tried to delete (xmax) has lost its command's number.
+ */
 static const char now_sql[] =
-    "SELECT t.relid::oid, t.relid::regclass::text, i.xmin, coalesce(i.xmin = y.xmin, false)"
+    "SELECT t.relid::oid, t.relid::regclass::text, i.xmin,"
+    " s.here AND EXISTS (SELECT FROM pg_attribute u WHERE u.attrelid = t.relid AND u.attnum > 0"
+    "   AND NOT u.attisdropped AND u.xmin = a.xmin AND u.xmax = 0"
+    "   AND u.cmin::text::bigint < i.cmin::text::bigint),"
+    " s.here, a.cmin, i.cmin"
     " FROM " PG_TREE(
 	"$1") " t JOIN pg_class c ON c.oid = t.relid"
-	      " JOIN pg_inherits i ON i.inhrelid = t.relid LEFT JOIN pg_type y ON y.oid = c.reltype"
+	      " JOIN pg_inherits i ON i.inhrelid = t.relid"
+	      " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attnum = -1"
+	      " CROSS JOIN LATERAL (SELECT i.xmin = a.xmin AND i.xmax = 0 AND a.xmax = 0) s (here)"
 	      " WHERE t.relid <> $1::regclass ORDER BY t.relid";
+
+enum now_column {
+	NOW_OID,
+	NOW_NAME,
+	NOW_ATTACHED_BY,
+	NOW_MADE_AS_PARTITION,
+	NOW_MADE_HERE, /* by the transaction that attached it */
+	NOW_MADE_AT,
+	NOW_ATTACHED_AT,
+};
 
 static bool load_now(struct session *s, const struct table_plan *t, struct pg_result **out,
 		     struct err *e)
@@ -267,8 +290,8 @@ static bool load_now(struct session *s, const struct table_plan *t, struct pg_re
 static bool add_row(struct session *s, const struct table_plan *t, const struct pg_result *r,
 		    unsigned row, struct err *e)
 {
-	struct ledger_partition p = { t->label, pg_text(r, row, 0), pg_text(r, row, 1),
-				      pg_text(r, row, 2) };
+	struct ledger_partition p = { t->label, pg_text(r, row, NOW_OID), pg_text(r, row, NOW_NAME),
+				      pg_text(r, row, NOW_ATTACHED_BY) };
 
 	return ledger_add_partition(s->target, s->migration->name, &p, e);
 }
@@ -302,7 +325,7 @@ static unsigned row_of(const struct pg_result *r, const char *oid)
 {
 	unsigned i = 0;
 
-	while (i < pg_rows(r) && strcmp(pg_text(r, i, 0), oid) != 0)
+	while (i < pg_rows(r) && strcmp(pg_text(r, i, NOW_OID), oid) != 0)
 		i++;
 	return i;
 }
@@ -312,7 +335,7 @@ static bool check_gone(const struct table_plan *t, const struct pg_result *now,
 {
 	unsigned row = row_of(now, had->oid);
 
-	if (row < pg_rows(now) && strcmp(pg_text(now, row, 2), had->attached) == 0)
+	if (row < pg_rows(now) && strcmp(pg_text(now, row, NOW_ATTACHED_BY), had->attached) == 0)
 		return true;
 	return err_set(e, ERR_CONFIG,
 		       "partition %s of %s was detached or dropped while the migration ran: the "
@@ -320,58 +343,98 @@ static bool check_gone(const struct table_plan *t, const struct pg_result *now,
 		       had->name, t->label);
 }
 
-static bool had_it(const struct ledger_partition *had, unsigned count, const char *label,
-		   const char *oid)
+struct partitions_had {
+	struct ledger_partition *list;
+	unsigned count;
+};
+
+static bool had_it(const struct partitions_had *had, const char *label, const char *oid)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (strcmp(had[i].relation, label) == 0 && strcmp(had[i].oid, oid) == 0)
+	for (unsigned i = 0; i < had->count; i++)
+		if (strcmp(had->list[i].relation, label) == 0 && strcmp(had->list[i].oid, oid) == 0)
 			return true;
 	return false;
 }
 
-static bool check_new(struct session *s, const struct table_plan *t, const struct pg_result *now,
-		      unsigned row, struct err *e)
+/* wal2json carries every table's rows: also those that came before the attach. */
+static bool sends_all(const struct session *s)
 {
-	if (pg_bool(now, row, 3))
-		return add_row(s, t, now, row, e);
+	return strcmp(s->migration->decoder, "wal2json") == 0;
+}
+
+/* Where rows have no key, a DELETE of one that never came takes another one like it. */
+static bool all_keyed(const struct table_plan *t)
+{
+	for (unsigned i = 0; i < t->nflows; i++)
+		if (!t->flows[i].keyed)
+			return false;
+	return true;
+}
+
+static bool ask_what_it_brought(struct session *s, const struct table_plan *t,
+				const struct pg_result *now, unsigned row, enum brought *out,
+				struct err *e)
+{
+	bool here = pg_bool(now, row, NOW_MADE_HERE);
+	const struct attached a = {
+		.name = pg_text(now, row, NOW_NAME),
+		.made = here && all_keyed(t) ? pg_text(now, row, NOW_MADE_AT) : NULL,
+		.attached = pg_text(now, row, NOW_ATTACHED_AT),
+	};
+
+	*out = BROUGHT_NONE;
+	return pg_bool(now, row, NOW_MADE_AS_PARTITION) || (here && sends_all(s)) ||
+	       attached_rows(s->source, &a, out, e);
+}
+
+static bool check_new(struct session *s, const struct table_plan *t, const struct pg_result *now,
+		      unsigned row, bool *told, struct err *e)
+{
+	enum brought brought;
+
+	if (!ask_what_it_brought(s, t, now, row, &brought, e))
+		return false;
+	*told &= brought != BROUGHT_UNTOLD;
+	if (brought != BROUGHT_ROWS)
+		return brought == BROUGHT_UNTOLD || add_row(s, t, now, row, e);
 	return err_set(
 	    e, ERR_CONFIG,
 	    "%s was attached to %s while the migration ran: the stream did not carry the "
 	    "rows it brought; abort and start again, or make partitions with CREATE "
 	    "TABLE ... PARTITION OF and insert",
-	    pg_text(now, row, 1), t->label);
+	    pg_text(now, row, NOW_NAME), t->label);
 }
 
 static bool check_table(struct session *s, const struct table_plan *t,
-			const struct ledger_partition *had, unsigned count, struct err *e)
+			const struct partitions_had *had, bool *told, struct err *e)
 {
 	struct pg_result *now = NULL;
 	bool ok = load_now(s, t, &now, e);
 
-	for (unsigned i = 0; ok && i < count; i++)
-		if (strcmp(had[i].relation, t->label) == 0)
-			ok = check_gone(t, now, &had[i], e);
+	for (unsigned i = 0; ok && i < had->count; i++)
+		if (strcmp(had->list[i].relation, t->label) == 0)
+			ok = check_gone(t, now, &had->list[i], e);
 	for (unsigned i = 0; ok && i < pg_rows(now); i++)
-		if (!had_it(had, count, t->label, pg_text(now, i, 0)))
-			ok = check_new(s, t, now, i, e);
+		if (!had_it(had, t->label, pg_text(now, i, NOW_OID)))
+			ok = check_new(s, t, now, i, told, e);
 	pg_result_free(now);
 	return ok;
 }
 
-bool partitions_check(struct session *s, struct err *e)
+bool partitions_check(struct session *s, bool *told, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
-	struct ledger_partition *had = NULL;
-	unsigned count = 0;
+	struct partitions_had had = { 0 };
 	bool ok = true;
 
+	*told = true;
 	for (unsigned i = 0; ok && i < s->plan->ntables; i++) {
 		const struct table_plan *t = &s->plan->tables[i];
 		if (!t->partitioned)
 			continue;
-		ok = had ||
-		     ledger_partitions(s->target, s->migration->name, &scratch, &had, &count, e);
-		ok = ok && check_table(s, t, had, count, e);
+		ok = had.list || ledger_partitions(s->target, s->migration->name, &scratch,
+						   &had.list, &had.count, e);
+		ok = ok && check_table(s, t, &had, told, e);
 	}
 	arena_finish(&scratch);
 	return ok;

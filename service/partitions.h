@@ -7,7 +7,9 @@
  * identity, which is not the partition's that sent it.
  *
  *   CREATE TABLE ... PARTITION OF    empty at first: its rows come through the stream
- *   ATTACH of a table made before    its rows never came: the run stops
+ *   ATTACH of an empty table         as well
+ *   ATTACH of one with rows          they never came: the run stops. wal2json sends those that
+ *                                    the attaching transaction wrote, and it goes on
  *   DETACH, DROP of a partition      its rows went without a trace: the run stops
  *   TRUNCATE of all partitions       of the table
  *   TRUNCATE of some                 which rows those were is not known: the run stops
@@ -43,7 +45,10 @@ bool partitions_resolve(struct partitions *p, struct transaction *t, bool *seen,
 /* Writes the partitions as they are now into the ledger: before the slot is made. */
 bool partitions_record(struct session *s, struct err *e);
 
-/* Are they still those? New ones that were made as partitions are recorded. */
-bool partitions_check(struct session *s, struct err *e);
+/*
+ * Are they still those? New ones that came empty are recorded. *told false: whether one did
+ * cannot be told now, for somebody holds it locked.
+ */
+bool partitions_check(struct session *s, bool *told, struct err *e);
 
 #endif
