@@ -163,7 +163,7 @@ static void put_tables(const struct session *s, struct buf *sql)
 	buf_puts(sql, "))");
 }
 
-bool session_same_tables(struct session *s, struct err *e)
+static bool same_names(struct session *s, struct err *e)
 {
 	struct buf sql = BUF_INIT;
 	struct pg_result *r = NULL;
@@ -180,7 +180,53 @@ bool session_same_tables(struct session *s, struct err *e)
 		    pg_text(r, 0, 0));
 	pg_result_free(r);
 	buf_free(&sql);
-	return ok && columns_same(s, e);
+	return ok;
+}
+
+/* Of old tables whose flows do not say only: true. A partitioned one has partitions. */
+static void put_children(const struct session *s, struct buf *sql)
+{
+	buf_puts(sql, "SELECT inhrelid::regclass, inhparent::regclass FROM pg_inherits "
+		      "JOIN pg_class p ON p.oid = inhparent AND p.relkind = 'r' "
+		      "WHERE inhparent = ANY (ARRAY[NULL");
+	for (unsigned i = 0; i < s->migration->nflows; i++) {
+		const struct flow_def *f = &s->migration->flows[i];
+		struct buf name = BUF_INIT;
+
+		buf_qualified(&name, f->from.schema, f->from.name);
+		if (!f->only) {
+			buf_puts(sql, ", to_regclass(");
+			buf_literal(sql, name.data);
+			buf_putc(sql, ')');
+		}
+		buf_free(&name);
+	}
+	buf_puts(sql, "]) LIMIT 1");
+}
+
+static bool no_children(struct session *s, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+	struct pg_result *r = NULL;
+
+	put_children(s, &sql);
+	bool ok = pg_query(s->source, sql.data, 0, NULL, &r, e) ||
+		  err_wrap(e, "look for children of the old tables");
+	if (ok && pg_rows(r))
+		ok =
+		    err_set(e, ERR_CONFIG,
+			    "%s inherits from %s since the migration began, and a flow from a "
+			    "parent does not read its children's rows; ALTER TABLE ... NO INHERIT, "
+			    "or say only: true, and start run again",
+			    pg_text(r, 0, 0), pg_text(r, 0, 1));
+	pg_result_free(r);
+	buf_free(&sql);
+	return ok;
+}
+
+bool session_same_tables(struct session *s, struct err *e)
+{
+	return same_names(s, e) && no_children(s, e) && columns_same(s, e);
 }
 
 static void put_publication(const char *name, bool insert_only, unsigned *count, struct buf *sql)

@@ -51,7 +51,8 @@ void session_publication(struct session *s, bool insert_only, struct publication
 
 /*
  * Are the old tables still those the publications were made for, with the same columns? A renamed
- * one, or one that was dropped and made again, is no longer followed under its name.
+ * one, or one that was dropped and made again, is no longer followed under its name. One with an
+ * inheritance child shows rows that its flows do not read.
  */
 bool session_same_tables(struct session *s, struct err *e);
 
