@@ -7,7 +7,11 @@
 
 static const char function_body[] =
     "BEGIN"
-    "  IF current_setting('pgcrossfade.writer', true) = TG_ARGV[0] THEN RETURN NULL; END IF;"
+    "  IF current_setting('pgcrossfade.writer', true) = TG_ARGV[0] THEN"
+    "    IF TG_LEVEL = 'STATEMENT' THEN RETURN NULL; END IF;"
+    "    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;"
+    "    RETURN NEW;"
+    "  END IF;"
     "  RAISE EXCEPTION 'table %.% is frozen: migration % has switched to the new schema',"
     "    TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]"
     "    USING ERRCODE = 'read_only_sql_transaction',"
@@ -42,53 +46,83 @@ bool freeze_prepare(struct pg *source, const char *migration, struct err *e)
 	return ok || err_wrap(e, "prepare the freeze at the source");
 }
 
-static void put_trigger(struct buf *sql, const char *migration, const char *table)
+/* kind: a statement's trigger or a row's; events: what fires it. */
+static void put_trigger(struct buf *sql, const char *migration, const char *table,
+			const char *events, const char *kind)
 {
 	buf_printf(sql,
-		   "CREATE TRIGGER pgcrossfade_freeze "
-		   "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s "
-		   "FOR EACH STATEMENT EXECUTE FUNCTION ",
-		   table);
+		   "CREATE TRIGGER pgcrossfade_freeze%s BEFORE %s ON %s FOR EACH %s EXECUTE "
+		   "FUNCTION ",
+		   *kind == 'R' ? "_row" : "", events, table, kind);
 	put_function(sql, migration);
 	sql->data[--sql->len] = '\0'; /* the argument goes into the parentheses */
 	buf_literal(sql, migration);
-	buf_printf(sql, "); ALTER TABLE %s ENABLE ALWAYS TRIGGER pgcrossfade_freeze", table);
+	buf_puts(sql, "); ");
+}
+
+/* A statement on a partition fires its own triggers, not the partitioned table's. */
+static void put_statement_trigger(struct buf *sql, const char *migration, const char *table)
+{
+	put_trigger(sql, migration, table, "INSERT OR UPDATE OR DELETE OR TRUNCATE", "STATEMENT");
+}
+
+/* A subscription's writes fire no other, and partitions have it, those to come as well. */
+static void put_row_trigger(struct buf *sql, const char *migration, const char *table)
+{
+	put_trigger(sql, migration, table, "INSERT OR UPDATE OR DELETE", "ROW");
+}
+
+/* Not only for sessions that are no replica's. */
+static void put_always(struct buf *sql, const char *table)
+{
+	buf_printf(sql,
+		   "ALTER TABLE %s ENABLE ALWAYS TRIGGER pgcrossfade_freeze, "
+		   "ENABLE ALWAYS TRIGGER pgcrossfade_freeze_row; ",
+		   table);
+}
+
+/* parts: one a row. All triggers first: ALTER of a partitioned table may reach down. */
+static void put_freeze(struct buf *sql, const char *migration, const char *table,
+		       const struct pg_result *parts)
+{
+	put_statement_trigger(sql, migration, table);
+	for (unsigned i = 0; i < pg_rows(parts); i++)
+		put_statement_trigger(sql, migration, pg_text(parts, i, 0));
+	put_row_trigger(sql, migration, table);
+	put_always(sql, table);
+	for (unsigned i = 0; i < pg_rows(parts); i++)
+		put_always(sql, pg_text(parts, i, 0));
 }
 
 const char *freeze_table_sql(const char *migration, const char *table, struct arena *a)
 {
 	struct buf sql = BUF_INIT;
 
-	put_trigger(&sql, migration, table);
-	const char *text = arena_strdup(a, sql.data);
+	put_statement_trigger(&sql, migration, table);
+	put_row_trigger(&sql, migration, table);
+	put_always(&sql, table);
+	const char *text = arena_strndup(a, sql.data, sql.len - strlen("; "));
 	buf_free(&sql);
 	return text;
 }
 
-static bool freeze_one(struct pg *source, const char *migration, const char *table, struct err *e)
-{
-	struct buf sql = BUF_INIT;
-
-	put_trigger(&sql, migration, table);
-	bool ok = pg_exec(source, sql.data, e);
-	buf_free(&sql);
-	return ok || err_wrap(e, "freeze %s", table);
-}
-
-/* A statement on a partition fires its own triggers, not the partitioned table's. */
+/* Writers wait: all the partitions in one message. */
 bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e)
 {
+	struct buf sql = BUF_INIT;
 	struct pg_result *r = NULL;
 	bool ok = pg_query(source,
 			   "SELECT relid::regclass FROM pg_partition_tree($1::regclass) "
 			   "WHERE level > 0",
-			   1, &table, &r, e) &&
-		  freeze_one(source, migration, table, e);
+			   1, &table, &r, e);
 
-	for (unsigned i = 0; ok && i < pg_rows(r); i++)
-		ok = freeze_one(source, migration, pg_text(r, i, 0), e);
+	if (ok) {
+		put_freeze(&sql, migration, table, r);
+		ok = pg_exec(source, sql.data, e);
+	}
 	pg_result_free(r);
-	return ok;
+	buf_free(&sql);
+	return ok || err_wrap(e, "freeze %s", table);
 }
 
 bool freeze_mark(struct pg *source, const char *migration, int64_t write_pause_us, struct err *e)
@@ -145,10 +179,11 @@ bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64
 static bool drop_frozen(struct pg *source, const char *function, struct err *e)
 {
 	struct pg_result *r = NULL;
-	bool ok = pg_query_row(source,
-			       "SELECT string_agg(tgrelid::regclass::text, ', ') FROM pg_trigger "
-			       "WHERE tgfoid = to_regprocedure($1)",
-			       1, &function, &r, e);
+	bool ok = pg_query_row(
+	    source,
+	    "SELECT string_agg(DISTINCT tgrelid::regclass::text, ', ') FROM pg_trigger "
+	    "WHERE tgfoid = to_regprocedure($1)",
+	    1, &function, &r, e);
 
 	if (ok && pg_value(r, 0, 0))
 		ok = pg_execf(source, e, "DROP TABLE %s", pg_text(r, 0, 0));

@@ -3,7 +3,11 @@
  * happened, both committed by the transaction that holds their lock.
  *
  * At the source, in schema pgcrossfade: a trigger function a migration, and table
- * `switched` with a row for each migration whose switch is committed.
+ * `switched` with a row for each migration whose switch is committed. Two triggers a table,
+ * both of them for replicas, too:
+ *
+ *   pgcrossfade_freeze       a statement, also TRUNCATE and one that touches no row
+ *   pgcrossfade_freeze_row   a row: what a subscription writes; partitions made after the switch
  */
 #ifndef PGCROSSFADE_PG_FREEZE_H
 #define PGCROSSFADE_PG_FREEZE_H
@@ -14,7 +18,7 @@
 /* What the switch will need, ahead of the lock. Can be entered again. */
 bool freeze_prepare(struct pg *source, const char *migration, struct err *e);
 
-/* The trigger that freeze_table makes, of one table. */
+/* The triggers that freeze_table makes, of one table. */
 const char *freeze_table_sql(const char *migration, const char *table, struct arena *a);
 
 /* Inside the locking transaction. table: quoted, qualified; with all its partitions. */
