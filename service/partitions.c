@@ -262,7 +262,7 @@ static const char now_sql[] =
     " s.here AND EXISTS (SELECT FROM pg_attribute u WHERE u.attrelid = t.relid AND u.attnum > 0"
     "   AND NOT u.attisdropped AND u.xmin = a.xmin AND u.xmax = 0"
     "   AND u.cmin::text::bigint < i.cmin::text::bigint),"
-    " s.here, a.cmin, i.cmin"
+    " s.here, a.cmin, i.cmin, c.relpersistence = 'p' AND c.relkind IN ('r', 'p')"
     " FROM " PG_TREE(
 	"$1") " t JOIN pg_class c ON c.oid = t.relid"
 	      " JOIN pg_inherits i ON i.inhrelid = t.relid"
@@ -278,6 +278,7 @@ enum now_column {
 	NOW_MADE_HERE, /* by the transaction that attached it */
 	NOW_MADE_AT,
 	NOW_ATTACHED_AT,
+	NOW_IN_STREAM,
 };
 
 static bool load_now(struct session *s, const struct table_plan *t, struct pg_result **out,
@@ -341,6 +342,16 @@ static bool check_gone(const struct table_plan *t, const struct pg_result *now,
 		       "partition %s of %s was detached or dropped while the migration ran: the "
 		       "stream does not tell of rows that go or change so; abort and start again",
 		       had->name, t->label);
+}
+
+static bool check_in_stream(const struct table_plan *t, const struct pg_result *now, unsigned row,
+			    struct err *e)
+{
+	return pg_bool(now, row, NOW_IN_STREAM) ||
+	       err_set(e, ERR_CONFIG,
+		       "%s is a partition of %s, and unlogged or foreign: the stream does "
+		       "not carry its rows; abort, and start again when it is a plain table",
+		       pg_text(now, row, NOW_NAME), t->label);
 }
 
 struct partitions_had {
@@ -415,8 +426,9 @@ static bool check_table(struct session *s, const struct table_plan *t,
 		if (strcmp(had->list[i].relation, t->label) == 0)
 			ok = check_gone(t, now, &had->list[i], e);
 	for (unsigned i = 0; ok && i < pg_rows(now); i++)
-		if (!had_it(had, t->label, pg_text(now, i, NOW_OID)))
-			ok = check_new(s, t, now, i, told, e);
+		ok = check_in_stream(t, now, i, e) &&
+		     (had_it(had, t->label, pg_text(now, i, NOW_OID)) ||
+		      check_new(s, t, now, i, told, e));
 	pg_result_free(now);
 	return ok;
 }

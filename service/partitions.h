@@ -10,6 +10,7 @@
  *   ATTACH of an empty table         as well
  *   ATTACH of one with rows          they never came: the run stops. wal2json sends those that
  *                                    the attaching transaction wrote, and it goes on
+ *   one that is unlogged or foreign  sends nothing: the run stops
  *   DETACH, DROP of a partition      its rows went without a trace: the run stops
  *   TRUNCATE of all partitions       of the table
  *   TRUNCATE of some                 which rows those were is not known: the run stops

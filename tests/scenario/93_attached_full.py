@@ -148,6 +148,17 @@ def full_one(s, number, kind, running):
     migration.command("abort")
 
 
+def unlogged_one(s):
+    migration = s.migration(FLOWS, name="unlogged")
+    migration.start()
+    migration.wait_for("lag-zero")
+    do(s, [PARTITION_OF.replace("CREATE", "CREATE UNLOGGED") + FILL], "unlogged", 90000)
+    migration.ended(EXIT_USAGE)
+    if "unlogged is a partition of public.part, and unlogged or foreign" not in migration.status()["error"]:
+        raise Failed(migration.log_text())
+    migration.command("abort")
+
+
 def scenario(s):
     migration = s.streaming(OLD, NEW, FLOWS)
     empty_ones(s, migration)
@@ -157,3 +168,4 @@ def scenario(s):
     for number, kind in enumerate(FULL):
         full_one(s, 2 * number, kind, running=True)
         full_one(s, 2 * number + 1, kind, running=False)
+    unlogged_one(s)
