@@ -93,8 +93,9 @@ def after_the_switch(s, upstream):
                  "CREATE TABLE public.parted_3 (id int PRIMARY KEY, v text);"
                  "INSERT INTO public.parted_3 VALUES (3000, 'its own');"
                  "ALTER TABLE public.parted ATTACH PARTITION public.parted_3 FOR VALUES FROM (3000) TO (4000)")
-    for statement in ("INSERT INTO public.parted_2 VALUES (2001, 'late')", "INSERT INTO public.parted VALUES (2001, '')",
-                      "DELETE FROM public.parted_3", "COPY public.parted_2 FROM PROGRAM 'echo 2001,x' (FORMAT csv)",
+    for statement in ("INSERT INTO public.parted_2 VALUES (2001, 'late')",
+                      "INSERT INTO public.parted VALUES (2001, '')", "DELETE FROM public.parted_3",
+                      "COPY public.parted_2 FROM PROGRAM 'echo 2001,x' (FORMAT csv)",
                       "DELETE FROM public.parted_1a WHERE false", "UPDATE public.fed SET v = '' WHERE false",
                       "TRUNCATE public.parted_0", "TRUNCATE public.fed"):
         frozen(s, statement)
@@ -104,7 +105,8 @@ def after_the_switch(s, upstream):
 def own_writer_passes(s):
     """Whoever names the migration writes what it says, and no less."""
     s.source.run("SET LOCAL pgcrossfade.writer = 'demo';"
-                 "INSERT INTO public.parted VALUES (5, 'own'), (2005, 'own'); INSERT INTO public.fed VALUES (1001, 'a');"
+                 "INSERT INTO public.parted VALUES (5, 'own'), (2005, 'own');"
+                 "INSERT INTO public.fed VALUES (1001, 'a');"
                  "UPDATE public.fed SET v = 'b' WHERE id = 1001; DELETE FROM public.fed WHERE id = 1")
     found = s.source.rows("SELECT id, v FROM public.parted WHERE v = 'own' UNION SELECT id, v FROM public.fed"
                           " WHERE id IN (1, 1001) ORDER BY 1")
