@@ -331,13 +331,31 @@ static unsigned row_of(const struct pg_result *r, const char *oid)
 	return i;
 }
 
-static bool check_gone(const struct table_plan *t, const struct pg_result *now,
+/* wal2json carries every table's rows: also those that came before the attach. */
+static bool sends_all(const struct session *s)
+{
+	return strcmp(s->migration->decoder, "wal2json") == 0;
+}
+
+/* Its rows come under the name that it had when they were written, and are not known by another. */
+static bool check_name(const struct session *s, const struct table_plan *t, const char *now,
 		       const struct ledger_partition *had, struct err *e)
+{
+	return !sends_all(s) || strcmp(now, had->name) == 0 ||
+	       err_set(e, ERR_CONFIG,
+		       "partition %s of %s is called %s now, and wal2json sends its rows under the "
+		       "old name; give it that name back, or abort and start again",
+		       had->name, t->label, now);
+}
+
+static bool check_had(const struct session *s, const struct table_plan *t,
+		      const struct pg_result *now, const struct ledger_partition *had,
+		      struct err *e)
 {
 	unsigned row = row_of(now, had->oid);
 
 	if (row < pg_rows(now) && strcmp(pg_text(now, row, NOW_ATTACHED_BY), had->attached) == 0)
-		return true;
+		return check_name(s, t, pg_text(now, row, NOW_NAME), had, e);
 	return err_set(e, ERR_CONFIG,
 		       "partition %s of %s was detached or dropped while the migration ran: the "
 		       "stream does not tell of rows that go or change so; abort and start again",
@@ -365,12 +383,6 @@ static bool had_it(const struct partitions_had *had, const char *label, const ch
 		if (strcmp(had->list[i].relation, label) == 0 && strcmp(had->list[i].oid, oid) == 0)
 			return true;
 	return false;
-}
-
-/* wal2json carries every table's rows: also those that came before the attach. */
-static bool sends_all(const struct session *s)
-{
-	return strcmp(s->migration->decoder, "wal2json") == 0;
 }
 
 /* Where rows have no key, a DELETE of one that never came takes another one like it. */
@@ -424,7 +436,7 @@ static bool check_table(struct session *s, const struct table_plan *t,
 
 	for (unsigned i = 0; ok && i < had->count; i++)
 		if (strcmp(had->list[i].relation, t->label) == 0)
-			ok = check_gone(t, now, &had->list[i], e);
+			ok = check_had(s, t, now, &had->list[i], e);
 	for (unsigned i = 0; ok && i < pg_rows(now); i++)
 		ok = check_in_stream(t, now, i, e) &&
 		     (had_it(had, t->label, pg_text(now, i, NOW_OID)) ||

@@ -159,6 +159,29 @@ def unlogged_one(s):
     migration.command("abort")
 
 
+def renamed_one(s):
+    """Rows written before come under the old name, which wal2json alone has."""
+    migration = s.migration(FLOWS, name="renamed")
+    migration.start()
+    migration.wait_for("lag-zero")
+    migration.terminate()
+    s.source.run("INSERT INTO public.part VALUES (-1, 1), (999999, 1)")
+    s.source.run("ALTER TABLE public.part_rest RENAME TO part_other")
+    migration.start()
+    if s.decoder == "wal2json":
+        migration.ended(EXIT_USAGE)
+        if "part_rest of public.part is called part_other now" not in migration.status()["error"].replace("public.part_", "part_"):
+            raise Failed(migration.log_text())
+        s.source.run("ALTER TABLE public.part_other RENAME TO part_rest")
+        migration.start()
+        same(s, migration)
+        migration.terminate()
+    else:
+        migration.ended(EXIT_USAGE)
+        s.source.run("ALTER TABLE public.part_other RENAME TO part_rest")
+    migration.command("abort")
+
+
 def scenario(s):
     migration = s.streaming(OLD, NEW, FLOWS)
     empty_ones(s, migration)
@@ -168,4 +191,5 @@ def scenario(s):
     for number, kind in enumerate(FULL):
         full_one(s, 2 * number, kind, running=True)
         full_one(s, 2 * number + 1, kind, running=False)
+    renamed_one(s)
     unlogged_one(s)
