@@ -171,7 +171,7 @@ struct ledger_definition {
 	const char *table, *name;
 	const char *kind; /* index, key, unique, foreign key; of one that is back: validate, settle,
 		 * confirm */
-	const char *create; /* SQL that makes it again */
+	const char *create; /* SQL that makes it again; of settle and confirm a format, see below */
 	const char *drop;   /* SQL that drops it */
 };
 
@@ -185,5 +185,35 @@ bool ledger_count_definitions(struct pg *target, const char *migration, struct e
 bool ledger_key_away(struct pg *target, uint32_t table_oid, bool *away, struct err *e);
 bool ledger_drop_definition(struct pg *target, const char *migration,
 			    const struct ledger_definition *d, struct err *e);
+
+/* --- foreign keys that are back, and are to be settled --- */
+
+/*
+ * The switch may give tables and columns other names. So a foreign key that is back is known by
+ * its oid, and what is left to do to it is a format: %1$s its table, %2$s its name, %3$s its
+ * columns, %4$s the table it refers to, %5$s the columns there, %6$s the statement of its comment.
+ */
+
+/*
+ * While the names are still those that it was saved under: which foreign key is which. What an
+ * earlier version saved, as SQL with names, is made a format.
+ */
+bool ledger_mark_made(struct pg *target, const char *migration, struct err *e);
+
+struct ledger_settlement {
+	struct ledger_definition
+	    saved;                /* create: SQL with the names of today; "" where it is gone */
+	bool marked;              /* false: nobody knows which it is */
+	const char *table, *name; /* today's; "" */
+	const char *refers_to;
+};
+
+/* Settle before confirm. Those that are still away are not among them. */
+bool ledger_settlements(struct pg *target, const char *migration, struct arena *a,
+			struct ledger_settlement **out, unsigned *count, struct err *e);
+
+/* It was settled, by making it anew perhaps. Inside a transaction of the caller's. */
+bool ledger_settled(struct pg *target, const char *migration, const struct ledger_settlement *s,
+		    struct err *e);
 
 #endif

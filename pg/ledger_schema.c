@@ -1,7 +1,7 @@
 #include "pg/ledger.h"
 
 /* A change of what follows is a step of upgrades[], and one version more. */
-enum { LEDGER_VERSION = 3 };
+enum { LEDGER_VERSION = 4 };
 
 static const char schema_sql[] =
     "CREATE SCHEMA IF NOT EXISTS pgcrossfade;"
@@ -33,7 +33,7 @@ static const char schema_sql[] =
     "  WITH (fillfactor = 10);"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.definition ("
     "  id bigserial, migration text, table_name text, name text, kind text NOT NULL,"
-    "  create_sql text NOT NULL, drop_sql text NOT NULL,"
+    "  create_sql text NOT NULL, drop_sql text NOT NULL, made oid,"
     "  PRIMARY KEY (migration, table_name, name, kind));"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.request ("
     "  id bigserial PRIMARY KEY, migration text NOT NULL, kind text NOT NULL,"
@@ -72,6 +72,8 @@ static const struct {
 	     " WHERE strpos(error, '; Failing row contains') > 0" },
 	{ 2, "ALTER TABLE pgcrossfade.migration ADD COLUMN IF NOT EXISTS columns text,"
 	     " ADD COLUMN IF NOT EXISTS targets oid[]" },
+	/* what it is for each run adds to its own rows: see ledger_mark_made() */
+	{ 3, "ALTER TABLE pgcrossfade.definition ADD COLUMN IF NOT EXISTS made oid" },
 };
 
 static const char version_sql[] = "INSERT INTO pgcrossfade.ledger SELECT %d "

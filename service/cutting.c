@@ -7,7 +7,7 @@
 #include "service/partitions.h"
 #include "service/rejected.h"
 #include "service/steps.h"
-#include "snapshot/definitions.h"
+#include "snapshot/settle.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -236,7 +236,7 @@ static bool settle_definitions(struct run *r, struct err *e)
 {
 	struct pg *target = r->session.target;
 	bool ok = pg_exec(target, "SET lock_timeout = '200ms'", e) &&
-		  definitions_settle(r->migration->name, target, e);
+		  settle_foreign_keys(r->migration->name, target, e);
 	r->settled = ok;
 	bool later = !ok && e->kind == ERR_RETRY && !pg_lost(target);
 

@@ -8,6 +8,7 @@
 #include "pg/quote.h"
 #include "pg/slot.h"
 #include "snapshot/definitions.h"
+#include "snapshot/settle.h"
 
 enum { SLOT_WAIT_MS = 15000 };
 
@@ -64,7 +65,7 @@ bool ending_abort(struct session *s, struct err *e)
 {
 	const char *name = s->migration->name;
 	bool ok = drop_all(s, e) && definitions_restore(name, false, s->target, e) &&
-		  definitions_settle(name, s->target, e) && freeze_remove(s->source, name, e) &&
+		  settle_foreign_keys(name, s->target, e) && freeze_remove(s->source, name, e) &&
 		  ledger_forget(s->target, name, e);
 
 	if (ok)

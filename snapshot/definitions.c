@@ -8,7 +8,8 @@
 
 /*
  * $1: the target table, with all its partitions. Kind, table, name, create, drop, validate,
- * settle, confirm; the last three NULL where there is nothing to do.
+ * settle, confirm; the last three NULL where there is nothing to do. Settle and confirm are
+ * formats of pg/ledger.h: who is called what when they are run is not known yet.
  *
  * While the stream runs a foreign key only checks, and late: what CASCADE and the like did
  * at the source comes as changes of its own, and a row that is deleted and inserted again
@@ -21,14 +22,15 @@ static const char foreign_keys_sql[] =
     "  c.confdeltype <> 'a' OR c.confupdtype <> 'a' AS acts,"
     "  c.convalidated AND k.relkind <> 'p' AS later,"
     "  CASE WHEN c.convalidated AND k.relkind <> 'p' THEN ' NOT VALID' ELSE '' END AS unseen,"
-    "  format('FOREIGN KEY (%s) REFERENCES %s (%s)%s',"
+    /* as pg_get_constraintdef begins */
+    "  format('FOREIGN KEY (%s) REFERENCES %s(%s)',"
     "   (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY n.place)"
     "     FROM unnest(c.conkey) WITH ORDINALITY n(no, place) JOIN pg_attribute a"
     "     ON a.attrelid = c.conrelid AND a.attnum = n.no), c.confrelid::regclass,"
     "   (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY n.place)"
     "     FROM unnest(c.confkey) WITH ORDINALITY n(no, place) JOIN pg_attribute a"
-    "     ON a.attrelid = c.confrelid AND a.attnum = n.no),"
-    "   CASE c.confmatchtype WHEN 'f' THEN ' MATCH FULL' END) AS bare,"
+    "     ON a.attrelid = c.confrelid AND a.attnum = n.no)) AS bare,"
+    "  CASE c.confmatchtype WHEN 'f' THEN ' MATCH FULL' ELSE '' END AS match,"
     "  coalesce('; COMMENT ON CONSTRAINT ' || quote_ident(c.conname) || ' ON '"
     "   || c.conrelid::regclass || ' IS ' || quote_literal(obj_description(c.oid, 'pg_constraint')),"
     "   '') AS rest"
@@ -36,19 +38,18 @@ static const char foreign_keys_sql[] =
     "  WHERE c.contype = 'f' AND c.conparentid = 0) "
     "SELECT 'foreign key', tab::text, conname::text,"
     " format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', tab, conname,"
-    "   CASE WHEN acts THEN bare || coalesce(substring(def, ' NOT (?:VALID|ENFORCED)$'), '')"
+    "   CASE WHEN acts THEN bare || match || coalesce(substring(def, ' NOT (?:VALID|ENFORCED)$'), '')"
     "    ELSE def END, unseen)"
     "  || CASE WHEN acts OR NOT condeferrable THEN"
     "   format('; ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE', tab, conname) ELSE '' END"
     "  || rest,"
     " format('ALTER TABLE %s DROP CONSTRAINT %I', tab, conname),"
     " CASE WHEN later THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I', tab, conname) END,"
-    " CASE WHEN acts THEN format('ALTER TABLE %1$s DROP CONSTRAINT %2$I; '"
-    "   || 'ALTER TABLE %1$s ADD CONSTRAINT %2$I %3$s%4$s', tab, conname, def, unseen) || rest"
-    "  WHEN NOT condeferrable THEN"
-    "   format('ALTER TABLE %s ALTER CONSTRAINT %I NOT DEFERRABLE', tab, conname) END,"
-    " CASE WHEN acts AND later THEN"
-    "  format('ALTER TABLE %s VALIDATE CONSTRAINT %I', tab, conname) END"
+    " CASE WHEN acts THEN 'ALTER TABLE %1$s DROP CONSTRAINT %2$s; ALTER TABLE %1$s ADD CONSTRAINT'"
+    "   || ' %2$s FOREIGN KEY (%3$s) REFERENCES %4$s(%5$s)'"
+    "   || replace(substr(def, length(bare) + 1), '%', '%%') || unseen || '%6$s'"
+    "  WHEN NOT condeferrable THEN 'ALTER TABLE %1$s ALTER CONSTRAINT %2$s NOT DEFERRABLE' END,"
+    " CASE WHEN acts AND later THEN 'ALTER TABLE %1$s VALIDATE CONSTRAINT %2$s' END"
     " FROM keys";
 
 /*
@@ -303,8 +304,7 @@ bool definition_waits(const struct ledger_definition *d)
 	return strcmp(d->kind, "foreign key") == 0 || strcmp(d->kind, "validate") == 0;
 }
 
-/* Its rows break it, which nothing but a foreign key answers so. */
-static bool put_off(const struct ledger_definition *d, struct err *e)
+bool definition_put_off(const struct ledger_definition *d, struct err *e)
 {
 	if (strcmp(e->sqlstate, "23503") != 0)
 		return false;
@@ -314,47 +314,25 @@ static bool put_off(const struct ledger_definition *d, struct err *e)
 	return true;
 }
 
-/* What was never brought back cannot be settled. */
-static bool is_away(const struct ledger_definition *all, unsigned count,
-		    const struct ledger_definition *d)
+static bool restore_all(const char *migration, bool wait, struct pg *target, struct err *e)
 {
-	if (strcmp(d->kind, "settle") != 0 && strcmp(d->kind, "confirm") != 0)
-		return false;
-	for (unsigned i = 0; i < count; i++)
-		if (&all[i] != d && strcmp(all[i].kind, "foreign key") == 0 &&
-		    strcmp(all[i].table, d->table) == 0 && strcmp(all[i].name, d->name) == 0)
-			return true;
-	return false;
-}
-
-static bool restore_kinds(const char *migration, const char *const *kinds, size_t nkinds, bool wait,
-			  struct pg *target, struct err *e)
-{
+	/* a foreign key may refer to a unique constraint that is away too */
+	static const char *const kinds[] = { "key", "index", "unique", "foreign key", "validate" };
 	struct arena scratch = ARENA_INIT;
 	struct ledger_definition *all;
 	unsigned count = 0;
 	bool ok = ledger_definitions(target, migration, &scratch, &all, &count, e);
 
-	for (size_t kind = 0; ok && kind < nkinds; kind++)
+	for (size_t kind = 0; ok && kind < sizeof kinds / sizeof *kinds; kind++)
 		for (unsigned i = 0; ok && i < count; i++)
-			if (strcmp(all[i].kind, kinds[kind]) == 0 && !is_away(all, count, &all[i]))
+			if (strcmp(all[i].kind, kinds[kind]) == 0)
 				ok = definition_restore(migration, &all[i], target, e) ||
-				     (wait && put_off(&all[i], e));
+				     (wait && definition_put_off(&all[i], e));
 	arena_finish(&scratch);
 	return ok;
 }
 
 bool definitions_restore(const char *migration, bool wait, struct pg *target, struct err *e)
 {
-	/* a foreign key may refer to a unique constraint that is away too */
-	static const char *const kinds[] = { "key", "index", "unique", "foreign key", "validate" };
-
-	return restore_kinds(migration, kinds, sizeof kinds / sizeof *kinds, wait, target, e);
-}
-
-bool definitions_settle(const char *migration, struct pg *target, struct err *e)
-{
-	static const char *const kinds[] = { "settle", "confirm" };
-
-	return restore_kinds(migration, kinds, 2, true, target, e);
+	return restore_all(migration, wait, target, e) && ledger_mark_made(target, migration, e);
 }

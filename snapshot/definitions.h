@@ -11,11 +11,11 @@
  *                             snapshot/build.h
  *   past the consistent point other unique constraints, then foreign keys (NOT VALID,
  *                             then validated)
- *   after the switch          foreign keys are as at first. While the stream runs they are
- *                             deferrable, because sets of rows, and a cascade at the
- *                             source, have another order than the checks; and ON DELETE
- *                             and ON UPDATE do nothing, because what they did at the
- *                             source comes as changes of its own
+ *   after the switch          foreign keys are as at first: snapshot/settle.h. While the
+ *                             stream runs they are deferrable, because sets of rows, and a
+ *                             cascade at the source, have another order than the checks;
+ *                             and ON DELETE and ON UPDATE do nothing, because what they did
+ *                             at the source comes as changes of its own
  *
  * Where rows may be put aside, unique ones stay in place: they must refuse the row itself.
  * Foreign keys of children whose parent was put aside wait until it is there.
@@ -58,8 +58,8 @@ bool definition_waits(const struct ledger_definition *d);
 bool definition_restore(const char *migration, const struct ledger_definition *d, struct pg *target,
 			struct err *e);
 
-/* After the last batch: foreign keys are no more deferrable than they were at first. One that
- * waits stays as it is. */
-bool definitions_settle(const char *migration, struct pg *target, struct err *e);
+/* Of one that failed: do its rows break it, which nothing but a foreign key answers so? It
+ * waits then, and the error is cleared. */
+bool definition_put_off(const struct ledger_definition *d, struct err *e);
 
 #endif

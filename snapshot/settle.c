@@ -1,0 +1,54 @@
+#include "snapshot/settle.h"
+
+#include "core/log.h"
+#include "pg/ledger.h"
+#include "snapshot/definitions.h"
+
+/* By a switch that drops the table or the key, say. */
+static bool forget(const char *migration, const struct ledger_definition *d, struct pg *target,
+		   struct err *e)
+{
+	log_event(LOG_WARN, "definition.gone", "kind=\"%s\" table=%s name=%s", d->kind, d->table,
+		  d->name);
+	return ledger_drop_definition(target, migration, d, e);
+}
+
+static bool settle_one(const char *migration, const struct ledger_settlement *s, struct pg *target,
+		       struct err *e)
+{
+	if (!s->marked)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "an earlier pgcrossfade saved foreign key %s of %s by these names, "
+		    "and nothing tells any more which one it is; run its create_sql in "
+		    "pgcrossfade.definition with the names of today, and delete its rows "
+		    "there",
+		    s->saved.name, s->saved.table);
+	if (!*s->table)
+		return forget(migration, &s->saved, target, e);
+	bool ok = pg_begin(target, e) && pg_exec(target, s->saved.create, e) &&
+		  ledger_settled(target, migration, s, e) && pg_commit(target, e);
+
+	if (!ok) {
+		pg_rollback(target);
+		return err_wrap(e, "settle foreign key %s of %s", s->name, s->table) ||
+		       definition_put_off(&s->saved, e);
+	}
+	log_event(LOG_INFO, "definition.restored", "kind=\"%s\" table=%s name=%s", s->saved.kind,
+		  s->table, s->name);
+	return true;
+}
+
+bool settle_foreign_keys(const char *migration, struct pg *target, struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+	struct ledger_settlement *all;
+	unsigned count = 0;
+	bool ok = ledger_mark_made(target, migration, e) &&
+		  ledger_settlements(target, migration, &scratch, &all, &count, e);
+
+	for (unsigned i = 0; ok && i < count; i++)
+		ok = settle_one(migration, &all[i], target, e);
+	arena_finish(&scratch);
+	return ok;
+}

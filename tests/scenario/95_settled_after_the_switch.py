@@ -1,0 +1,161 @@
+"""Foreign keys are as at first after the switch, whatever it renamed and whoever is in the way.
+
+While the stream runs they do not act (no CASCADE); afterwards they must again, those of the new
+tables and no others: also where old and new tables swap names, where the new schema gets another
+name, where the ledger is one that an earlier version made, and where a reader holds a new table.
+"""
+from harness.drain import drain
+from harness.flow import Flow
+from harness.processes import Failed, until
+
+DECODER_MATTERS = False
+SERVERS = 1
+
+OLD = """
+CREATE TABLE public.boss (id int PRIMARY KEY);
+CREATE TABLE public.worker (id int PRIMARY KEY, boss int, deputy int);
+INSERT INTO public.boss SELECT i FROM generate_series(1, 100) i;
+INSERT INTO public.worker SELECT i, i, 1 + i % 100 FROM generate_series(1, 150) i; -- 50 without boss
+ALTER TABLE public.worker ADD CONSTRAINT boss_of FOREIGN KEY (boss) REFERENCES public.boss NOT VALID;
+"""
+
+NEW = """
+CREATE SCHEMA v2;
+CREATE TABLE v2.boss (id bigint CONSTRAINT new_boss PRIMARY KEY);
+CREATE TABLE v2.worker (id bigint CONSTRAINT new_worker PRIMARY KEY, boss bigint, deputy bigint,
+    CONSTRAINT "deputy, of" FOREIGN KEY (deputy) REFERENCES v2.boss
+        ON UPDATE CASCADE ON DELETE SET NULL);
+ALTER TABLE v2.worker ADD CONSTRAINT boss_of FOREIGN KEY (boss) REFERENCES v2.boss ON DELETE CASCADE NOT VALID;
+ALTER TABLE v2.worker ADD CONSTRAINT plain FOREIGN KEY (deputy) REFERENCES v2.boss;
+COMMENT ON CONSTRAINT "deputy, of" ON v2.worker IS 'it''s; said';
+"""
+
+FLOWS = [
+    Flow("public.boss", "v2.boss", key=("id",), select="SELECT id::bigint AS id FROM old"),
+    Flow("public.worker", "v2.worker", key=("id",), select="""
+        SELECT id::bigint AS id, boss::bigint AS boss, deputy::bigint AS deputy FROM old
+    """),
+]
+
+SWAP = """
+switch:
+  rename:
+    - {table: public.boss, to: public.boss_x}
+    - {table: public.worker, to: public.worker_x}
+    - {table: v2.boss, to: public.boss}
+    - {table: v2.worker, to: public.worker}
+    - {table: public.boss_x, to: v2.boss_x}
+    - {table: public.worker_x, to: v2.worker_x}
+    - {table: v2.boss_x, to: v2.boss}
+    - {table: v2.worker_x, to: v2.worker}
+  source_sql: |
+    ALTER TABLE public.worker RENAME CONSTRAINT plain TO deputy_exists;
+    ALTER TABLE public.worker RENAME COLUMN boss TO chief;
+"""
+
+# what version 3 saved: SQL, with the names of before the switch
+VERSION_3 = """
+UPDATE pgcrossfade.definition SET create_sql = CASE kind || ' ' || name
+  WHEN 'settle boss_of' THEN 'ALTER TABLE v2.worker DROP CONSTRAINT boss_of; ALTER TABLE v2.worker ADD'
+    ' CONSTRAINT boss_of FOREIGN KEY (boss) REFERENCES v2.boss(id) ON DELETE CASCADE NOT VALID'
+  WHEN 'settle deputy, of' THEN 'ALTER TABLE v2.worker DROP CONSTRAINT "deputy, of"; ALTER TABLE v2.worker'
+    ' ADD CONSTRAINT "deputy, of" FOREIGN KEY (deputy) REFERENCES v2.boss(id) ON UPDATE CASCADE ON DELETE'
+    ' SET NULL NOT VALID; COMMENT ON CONSTRAINT "deputy, of" ON v2.worker IS ''it''''s; said'''
+  WHEN 'confirm deputy, of' THEN 'ALTER TABLE v2.worker VALIDATE CONSTRAINT "deputy, of"'
+  WHEN 'settle plain' THEN 'ALTER TABLE v2.worker ALTER CONSTRAINT plain NOT DEFERRABLE' END;
+ALTER TABLE pgcrossfade.definition DROP made;
+UPDATE pgcrossfade.ledger SET version = 3;
+"""
+
+KEYS = """
+SELECT conname::text, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint')
+  FROM pg_constraint WHERE contype = 'f' AND conrelid = '{table}'::regclass ORDER BY 1
+"""
+
+TO_SETTLE = "SELECT count(*) FROM pgcrossfade.definition WHERE kind IN ('settle', 'confirm')"
+
+
+def must_be(database, table, wanted):
+    found = database.rows(KEYS.format(table=table))
+    if found != wanted:
+        raise Failed(f"the foreign keys of {table} are {found}, not {wanted}")
+
+
+def settled(migration):
+    until(lambda: migration.target.value(TO_SETTLE) == 0, "the last foreign key",
+          alive=migration.must_run)
+
+
+def earlier_ledger(migration):
+    """The run goes on with a ledger as the version before had it."""
+    migration.terminate()
+    migration.target.run(VERSION_3)
+    migration.start()
+
+
+def swapped(s, name, earlier):
+    """In one database; the old tables have foreign keys of the same name under the same names."""
+    s.source.run("DROP TABLE IF EXISTS public.boss, public.worker; DROP SCHEMA IF EXISTS v2 CASCADE")
+    s.source.run(OLD)
+    s.source.run(NEW)
+    migration = s.migration(FLOWS, name=name, target=s.source, more=SWAP)
+    migration.start()
+    migration.wait_for("lag-zero")
+    drain(migration)
+    old = s.source.rows(KEYS.format(table="public.worker"))
+    if earlier:
+        earlier_ledger(migration)
+        migration.wait_for("lag-zero")
+    print(migration.command("cutover").out)
+    settled(migration)
+    must_be(s.source, "v2.worker", [(name, text.replace("boss(id)", "v2.boss(id)"), said)
+                                    for name, text, said in old])
+    must_be(s.source, "public.worker", [
+        ("boss_of", "FOREIGN KEY (chief) REFERENCES boss(id) ON DELETE CASCADE NOT VALID", None),
+        ("deputy, of", "FOREIGN KEY (deputy) REFERENCES boss(id) ON UPDATE CASCADE"
+                       " ON DELETE SET NULL", "it's; said"),
+        ("deputy_exists", "FOREIGN KEY (deputy) REFERENCES boss(id)", None)])
+    migration.command("complete")
+    migration.ended(0)
+
+
+def held(s):
+    """Between two databases; a reader holds the new table from before the switch on."""
+    migration = s.streaming(OLD, NEW, FLOWS, name="held",
+                            more="switch: {target_sql: ALTER SCHEMA v2 RENAME TO live}")
+    drain(migration)
+    reader = s.target.connect()
+    reader.cursor().execute("SELECT FROM v2.worker")
+    print(migration.command("cutover").out)
+    earlier_ledger(migration)
+    reader.close()
+    settled(migration)
+    must_be(s.target, "live.worker", [
+        ("boss_of", "FOREIGN KEY (boss) REFERENCES live.boss(id) ON DELETE CASCADE NOT VALID", None),
+        ("deputy, of", "FOREIGN KEY (deputy) REFERENCES live.boss(id) ON UPDATE CASCADE"
+                       " ON DELETE SET NULL", "it's; said"),
+        ("plain", "FOREIGN KEY (deputy) REFERENCES live.boss(id)", None)])
+    migration.command("complete")
+
+
+def dropped(s):
+    """A key that the switch itself takes away is not made again, and holds nothing up."""
+    s.target.run("DROP SCHEMA live CASCADE")
+    s.source.run("DROP TABLE public.worker, public.boss")
+    migration = s.streaming(OLD, NEW, FLOWS, name="dropped", more="switch: {target_sql: '"
+                            "ALTER TABLE v2.worker DROP CONSTRAINT \"deputy, of\"'}")
+    migration.command("cutover")
+    settled(migration)
+    must_be(s.target, "v2.worker", [
+        ("boss_of", "FOREIGN KEY (boss) REFERENCES v2.boss(id) ON DELETE CASCADE NOT VALID", None),
+        ("plain", "FOREIGN KEY (deputy) REFERENCES v2.boss(id)", None)])
+    if "event=definition.gone" not in migration.log_text():
+        raise Failed("the log does not tell of it")
+
+
+def scenario(s):
+    for name, earlier in (("swapped", False), ("earlier", True)):
+        swapped(s, name, earlier)
+    s.source.run("DROP SCHEMA v2 CASCADE; DROP TABLE public.worker, public.boss")
+    held(s)
+    dropped(s)
