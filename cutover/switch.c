@@ -20,7 +20,7 @@ struct lock_tables switch_tables(const struct plan *plan, struct arena *a)
 		names[i] = plan->tables[i].quoted;
 		from[i] = plan->tables[i].from;
 	}
-	return (struct lock_tables){ plan->ntables, names, from };
+	return (struct lock_tables){ .count = plan->ntables, .names = names, .from = from };
 }
 
 static bool name_blockers(const struct switcher *s, const struct lock_tables *tables, int not_pid,

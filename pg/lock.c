@@ -66,8 +66,8 @@ static const char blockers_sql[] =
     "  LEFT JOIN pg_prepared_xacts x ON x.transaction = own.transactionid"
     " WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM $1::int"
     "   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    "   AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',"
-    "                  'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
+    "   AND ($2::bool OR l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',"
+    "                  'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))"
     "   AND l.relation IN " PG_TREE("%s");
 
 static void put_regclasses(struct buf *b, const struct lock_tables *tables)
@@ -84,12 +84,12 @@ bool lock_blockers(struct pg *pg, const struct lock_tables *tables, int not_pid,
 	struct buf names = BUF_INIT, sql = BUF_INIT;
 	struct pg_result *r = NULL;
 	char pid[16];
-	const char *params[] = { pid };
+	const char *params[] = { pid, tables->from_readers ? "true" : "false" };
 
 	snprintf(pid, sizeof pid, "%d", not_pid);
 	put_regclasses(&names, tables);
 	buf_printf(&sql, blockers_sql, names.data);
-	bool ok = pg_query_row(pg, sql.data, 1, params, &r, e);
+	bool ok = pg_query_row(pg, sql.data, 2, params, &r, e);
 	*out = ok ? arena_strdup(a, pg_text(r, 0, 0)) : "";
 	pg_result_free(r);
 	buf_free(&names);

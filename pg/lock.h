@@ -11,6 +11,7 @@ struct lock_tables {
 	unsigned count;
 	const char *const *names; /* quoted, qualified */
 	const char *const *from;  /* the same as LOCK takes them: with ONLY, or with partitions */
+	bool from_readers;        /* they are to be had alone: who reads them is in the way, too */
 };
 
 struct lock_times {
@@ -28,7 +29,8 @@ const char *lock_sql(const struct lock_tables *tables, struct arena *a);
 bool lock_acquire(struct pg *pg, const struct lock_tables *tables, const struct lock_times *times,
 		  struct err *e);
 
-/* Who holds what keeps writes from being held, in words; "" when nobody does any more. */
+/* Who holds what keeps them from being locked, in words; "" when nobody does any more. Of tables
+ * it takes names and from_readers. */
 bool lock_blockers(struct pg *pg, const struct lock_tables *tables, int not_pid, struct arena *a,
 		   const char **out, struct err *e);
 

@@ -1,5 +1,6 @@
 #include "service/ending.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "cutover/phase.h"
 #include "pg/ddl.h"
@@ -10,7 +11,9 @@
 #include "snapshot/definitions.h"
 #include "snapshot/settle.h"
 
-enum { SLOT_WAIT_MS = 15000 };
+#include <inttypes.h>
+
+enum { SLOT_WAIT_MS = 15000, SETTLE_PAUSE_MS = 500 };
 
 bool ending_drop_stream(struct session *s, struct err *e)
 {
@@ -73,10 +76,51 @@ bool ending_abort(struct session *s, struct err *e)
 	return ok || err_wrap(e, "abort");
 }
 
+/* Clients use the new tables: they wait behind a try as long as behind one of a cutover. */
+static bool try_to_settle(struct session *s, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	bool ok = pg_execf(s->target, e, "SET lock_timeout = %" PRId64,
+			   s->migration->cutover.lock_timeout) &&
+		  settle_foreign_keys(s->migration->name, s->target, e);
+
+	return pg_exec(s->target, "SET lock_timeout = 0", ok ? e : &ignored) && ok;
+}
+
+static bool name_blockers(struct session *s, struct err *e)
+{
+	struct err asked = ERR_INIT;
+	const char *who = "";
+
+	if (!settle_blockers(s->migration->name, s->target, &s->arena, &who, &asked))
+		return false;
+	return err_set(e, ERR_NONE,
+		       "the foreign keys of the new tables could not be made as they were at "
+		       "first: no lock within %" PRId64 " ms, %" PRIu64 " times: %s; ask again",
+		       s->migration->cutover.lock_timeout, s->migration->cutover.tries,
+		       *who ? who : "the blocker is gone by now");
+}
+
+/* Nobody would do it after complete. */
+static bool settle(struct session *s, struct err *e)
+{
+	uint64_t tries = s->migration->cutover.tries;
+
+	while (!try_to_settle(s, e)) {
+		if (e->kind != ERR_RETRY || pg_lost(s->target))
+			return false;
+		if (--tries == 0)
+			return name_blockers(s, e);
+		err_clear(e);
+		clock_sleep_ms(SETTLE_PAUSE_MS);
+	}
+	return true;
+}
+
 bool ending_complete(struct session *s, bool drop_old_tables, struct err *e)
 {
 	const char *name = s->migration->name;
-	bool ok = ending_drop_stream(s, e) &&
+	bool ok = settle(s, e) && ending_drop_stream(s, e) &&
 		  (!drop_old_tables || freeze_drop_tables(s->source, name, e)) &&
 		  ledger_set_phase(s->target, name, phase_name(PH_COMPLETE), e);
 

@@ -18,7 +18,11 @@ bool ending_drop_stream(struct session *s, struct err *e);
  */
 bool ending_abort(struct session *s, struct err *e);
 
-/* After the switch: drops the old tables if asked (they stay frozen otherwise). */
+/*
+ * After the switch: foreign keys are settled first, for nobody would do it later; then it drops
+ * the old tables if asked (they stay frozen otherwise). ERR_NONE: somebody is in the way, and
+ * nothing else was done.
+ */
 bool ending_complete(struct session *s, bool drop_old_tables, struct err *e);
 
 #endif

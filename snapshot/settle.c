@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "pg/ledger.h"
+#include "pg/lock.h"
 #include "snapshot/definitions.h"
 
 /* By a switch that drops the table or the key, say. */
@@ -51,4 +52,24 @@ bool settle_foreign_keys(const char *migration, struct pg *target, struct err *e
 		ok = settle_one(migration, &all[i], target, e);
 	arena_finish(&scratch);
 	return ok;
+}
+
+bool settle_blockers(const char *migration, struct pg *target, struct arena *a, const char **out,
+		     struct err *e)
+{
+	struct ledger_settlement *all;
+	unsigned count = 0;
+
+	*out = "";
+	if (!ledger_settlements(target, migration, a, &all, &count, e))
+		return false;
+	const char **names = arena_array(a, count * 2UL, sizeof *names);
+	struct lock_tables tables = { .names = names, .from_readers = true };
+	for (unsigned i = 0; i < count; i++) {
+		if (!*all[i].table)
+			continue;
+		names[tables.count++] = all[i].table;
+		names[tables.count++] = all[i].refers_to;
+	}
+	return !tables.count || lock_blockers(target, &tables, pg_backend_pid(target), a, out, e);
 }

@@ -17,4 +17,8 @@
 
 bool settle_foreign_keys(const char *migration, struct pg *target, struct err *e);
 
+/* Who holds what keeps those that are left from being settled, in words; "" when nobody does. */
+bool settle_blockers(const char *migration, struct pg *target, struct arena *a, const char **out,
+		     struct err *e);
+
 #endif

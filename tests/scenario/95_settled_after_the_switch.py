@@ -3,9 +3,11 @@
 While the stream runs they do not act (no CASCADE); afterwards they must again, those of the new
 tables and no others: also where old and new tables swap names, where the new schema gets another
 name, where the ledger is one that an earlier version made, and where a reader holds a new table.
+complete does not pass that by: it waits, and then names who is in the way.
 """
 from harness.drain import drain
 from harness.flow import Flow
+from harness.migration import EXIT_BAD
 from harness.processes import Failed, until
 
 DECODER_MATTERS = False
@@ -122,20 +124,31 @@ def swapped(s, name, earlier):
 def held(s):
     """Between two databases; a reader holds the new table from before the switch on."""
     migration = s.streaming(OLD, NEW, FLOWS, name="held",
-                            more="switch: {target_sql: ALTER SCHEMA v2 RENAME TO live}")
+                            more="cutover: {lock_timeout: 100ms, tries: 2}\n"
+                                 "switch: {target_sql: ALTER SCHEMA v2 RENAME TO live}")
     drain(migration)
     reader = s.target.connect()
     reader.cursor().execute("SELECT FROM v2.worker")
     print(migration.command("cutover").out)
+    for _ in range(2):  # by the run, and asking again
+        said = migration.command("complete", expect=EXIT_BAD).err
+        if "no lock within 100 ms, 2 times" not in said or f"pid {reader.info.backend_pid} (user" not in said:
+            raise Failed(f"complete says {said}")
+    if migration.status()["phase"] != "switched" or not migration.running:
+        raise Failed("complete did half of its work")
     earlier_ledger(migration)
+    migration.wait_for("switched")
+    migration.terminate()
+    said = migration.command("complete", expect=EXIT_BAD).err  # without a run
+    if f"pid {reader.info.backend_pid} (user" not in said:
+        raise Failed(f"complete says {said}")
     reader.close()
-    settled(migration)
+    migration.command("complete")
     must_be(s.target, "live.worker", [
         ("boss_of", "FOREIGN KEY (boss) REFERENCES live.boss(id) ON DELETE CASCADE NOT VALID", None),
         ("deputy, of", "FOREIGN KEY (deputy) REFERENCES live.boss(id) ON UPDATE CASCADE"
                        " ON DELETE SET NULL", "it's; said"),
         ("plain", "FOREIGN KEY (deputy) REFERENCES live.boss(id)", None)])
-    migration.command("complete")
 
 
 def dropped(s):
@@ -151,6 +164,7 @@ def dropped(s):
         ("plain", "FOREIGN KEY (deputy) REFERENCES v2.boss(id)", None)])
     if "event=definition.gone" not in migration.log_text():
         raise Failed("the log does not tell of it")
+    migration.command("complete")
 
 
 def scenario(s):
