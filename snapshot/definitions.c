@@ -55,7 +55,8 @@ static const char foreign_keys_sql[] =
 /*
  * $2: the flow's key columns. What the index is for, and what its definition leaves out.
  * An index of a partitioned table goes with those of its partitions; made again they come
- * first, under their names, and the index above takes up those that are there.
+ * first, under their names, and the index above takes up those that are there. Statistics targets
+ * come last, and from the top: one of the index above is given to all below.
  */
 static const char indexes_sql[] =
     "WITH tree AS (SELECT $1::regclass::oid AS rel UNION"
@@ -72,6 +73,14 @@ static const char indexes_sql[] =
     "   '; COMMENT ON CONSTRAINT ' || quote_ident(c.conname) || ' ON '"
     "    || i.indrelid::regclass || ' IS ' || quote_literal(obj_description(c.oid, 'pg_constraint'))"
     "  ) AS rest,"
+    "  (SELECT string_agg(format('; ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', n.nspname,"
+    "    x.relname, a.attnum, a.attstattarget), '' ORDER BY a.attnum) FROM pg_attribute a"
+    "   WHERE a.attrelid = x.oid AND a.attstattarget >= 0) AS targets,"
+    /* pg_get_constraintdef leaves the former out, but for EXCLUDE, and ends with the latter */
+    "  (SELECT format(' WITH (%s)', string_agg(format('%I = %L', option_name, option_value), ', '))"
+    "    FROM pg_options_to_table(x.reloptions) WHERE c.contype <> 'x' HAVING count(*) > 0) AS options,"
+    "  concat(CASE WHEN c.condeferrable THEN ' DEFERRABLE' END,"
+    "   CASE WHEN c.condeferred THEN ' INITIALLY DEFERRED' END) AS tail,"
     "  concat('CREATE ', CASE WHEN i.indisunique THEN 'UNIQUE ' END, 'INDEX ',"
     "   quote_ident(x.relname), ' ON ') AS head,"
     "  coalesce(i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND ("
@@ -82,9 +91,10 @@ static const char indexes_sql[] =
     "  JOIN pg_namespace n ON n.oid = x.relnamespace"
     "  LEFT JOIN pg_tablespace t ON t.oid = x.reltablespace"
     "  LEFT JOIN pg_constraint c ON c.conindid = x.oid AND c.contype IN ('p', 'u', 'x')),"
-    " pieces AS (SELECT oid, relname,"
-    "  CASE WHEN con IS NOT NULL THEN format('ALTER TABLE %s ADD CONSTRAINT %I %s', tab, relname,"
-    "    pg_get_constraintdef(con))"
+    " pieces AS (SELECT oid, relname, targets,"
+    "  CASE WHEN con IS NOT NULL THEN format('ALTER TABLE %s ADD CONSTRAINT %I %s%s%s', tab, relname,"
+    "    left(pg_get_constraintdef(con), length(pg_get_constraintdef(con)) - length(tail)),"
+    "    options, tail)"
     "   WHEN relkind = 'I' /* without its ONLY */"
     "    THEN head || substr(pg_get_indexdef(oid), length(head) + length('ONLY ') + 1)"
     "   ELSE pg_get_indexdef(oid) END || rest AS make FROM indexes) "
@@ -93,8 +103,9 @@ static const char indexes_sql[] =
     "            ELSE 'unique' END,"
     "       tab::text, i.relname::text,"
     "       CASE WHEN relkind = 'I' THEN (SELECT string_agg(p.make, '; ' ORDER BY t.level DESC,"
-    "         p.relname) FROM pg_partition_tree(i.oid::regclass) t JOIN pieces p ON p.oid = t.relid)"
-    "        ELSE (SELECT make FROM pieces p WHERE p.oid = i.oid) END,"
+    "          p.relname) || coalesce(string_agg(p.targets, '' ORDER BY t.level), '')"
+    "         FROM pg_partition_tree(i.oid::regclass) t JOIN pieces p ON p.oid = t.relid)"
+    "        ELSE (SELECT concat(make, targets) FROM pieces p WHERE p.oid = i.oid) END,"
     "       CASE WHEN con IS NULL THEN format('DROP INDEX %s', idx)"
     "            ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', tab, i.relname) END,"
     "       NULL, NULL, NULL FROM indexes i"

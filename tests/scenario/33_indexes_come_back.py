@@ -19,13 +19,16 @@ INSERT INTO public.badge SELECT i, i FROM generate_series(1, 20000) i;
 NEW = """
 CREATE SCHEMA app;
 CREATE FUNCTION app.fold(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower($1)';
-CREATE TABLE app.person (id bigint PRIMARY KEY, name text, born date, UNIQUE (id, born));
+CREATE TABLE app.person (id bigint PRIMARY KEY WITH (fillfactor = 65), name text, born date,
+    UNIQUE (id, born) WITH (fillfactor = 55, deduplicate_items = off) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT one_name EXCLUDE (id WITH =) WITH (fillfactor = 80) WHERE (born > '2010-01-01') DEFERRABLE);
 CREATE TABLE app.badge (id bigint PRIMARY KEY, person_id bigint,
     CONSTRAINT "badge's person" FOREIGN KEY (person_id) REFERENCES app.person ON DELETE CASCADE);
 CREATE TABLE app.outsider (person_id bigint REFERENCES app.person);
 CREATE INDEX person_born ON app.person (born) INCLUDE (id) WITH (fillfactor = 70);
 CREATE INDEX "Person's name" ON app.person (app.fold(name) DESC NULLS LAST) WHERE born > '1995-01-01';
 CREATE UNIQUE INDEX person_late ON app.person (id) WHERE born > '2000-01-01';
+ALTER INDEX app."Person's name" ALTER COLUMN 1 SET STATISTICS 777;
 COMMENT ON INDEX app.person_born IS 'the index''s comment';
 COMMENT ON CONSTRAINT badge_pkey ON app.badge IS 'the key''s comment';
 ALTER TABLE app.badge CLUSTER ON badge_pkey;
@@ -35,6 +38,8 @@ ALTER TABLE app.badge CLUSTER ON badge_pkey;
 DEFINITIONS = """
 SELECT pg_get_indexdef(i.indexrelid), obj_description(i.indexrelid, 'pg_class'),
        i.indisclustered::text || i.indisprimary::text || i.indisvalid::text
+       || (SELECT string_agg(coalesce(attstattarget, -1)::text, ',' ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = i.indexrelid)
   FROM pg_index i WHERE i.indrelid IN ('app.person'::regclass, 'app.badge'::regclass,
                                        'app.outsider'::regclass)
 UNION ALL

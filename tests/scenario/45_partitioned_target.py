@@ -22,12 +22,12 @@ NEW = """
 CREATE SCHEMA app;
 CREATE TABLE app.shop (id bigint PRIMARY KEY, name text);
 CREATE TABLE app.sale (id bigint, region int, shop bigint, note text,
-    CONSTRAINT "sale key" PRIMARY KEY (id, region),
+    CONSTRAINT "sale key" PRIMARY KEY (id, region) WITH (fillfactor = 60),
     CONSTRAINT sale_shop FOREIGN KEY (shop) REFERENCES app.shop ON DELETE CASCADE)
     PARTITION BY RANGE (region);
 CREATE TABLE app.sale_1 PARTITION OF app.sale FOR VALUES FROM (0) TO (10);
 CREATE TABLE app.sale_2 (note text, region int NOT NULL, gone int, shop bigint, id bigint NOT NULL,
-    CONSTRAINT "own name" PRIMARY KEY (id, region));
+    CONSTRAINT "own name" PRIMARY KEY (id, region) WITH (deduplicate_items = off));
 ALTER TABLE app.sale_2 DROP COLUMN gone;
 CREATE INDEX "sale 2's index" ON app.sale_2 (note);
 ALTER TABLE app.sale ATTACH PARTITION app.sale_2 FOR VALUES FROM (10) TO (20);
@@ -35,6 +35,9 @@ CREATE TABLE app.sale_3 PARTITION OF app.sale FOR VALUES FROM (20) TO (30) PARTI
 CREATE TABLE app.sale_3a PARTITION OF app.sale_3 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE app.sale_3b PARTITION OF app.sale_3 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 CREATE INDEX "all notes" ON app.sale (note DESC) WHERE region > 1;
+CREATE INDEX folded ON app.sale (region, lower(note)) WITH (fillfactor = 50);
+ALTER INDEX app.folded ALTER COLUMN 2 SET STATISTICS 50;
+ALTER INDEX app.sale_1_region_lower_idx ALTER COLUMN 2 SET STATISTICS 60;
 CREATE INDEX only_here ON app.sale_1 (shop);
 COMMENT ON INDEX app."all notes" IS 'the index''s comment';
 COMMENT ON CONSTRAINT sale_shop ON app.sale IS 'the constraint''s comment';
@@ -45,7 +48,8 @@ CREATE TABLE app.visit_rest PARTITION OF app.visit DEFAULT;
 
 DEFINITIONS = """
 SELECT pg_get_indexdef(i.indexrelid), obj_description(i.indexrelid, 'pg_class'),
-       i.indisprimary::text || i.indisvalid, (SELECT inhparent::regclass::text FROM pg_inherits
+       i.indisprimary::text || i.indisvalid || (SELECT string_agg(coalesce(attstattarget, -1)::text, ',' ORDER BY attnum)
+        FROM pg_attribute WHERE attrelid = i.indexrelid), (SELECT inhparent::regclass::text FROM pg_inherits
         WHERE inhrelid = i.indexrelid)
   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relnamespace = 'app'::regnamespace
 UNION ALL
