@@ -2,23 +2,28 @@
 
 #include "pg/quote.h"
 
+static void put_alter(struct buf *sql, const char *schema, const char *name, const char *what,
+		      const char *to)
+{
+	buf_puts(sql, sql->len ? "; ALTER TABLE " : "ALTER TABLE ");
+	buf_qualified(sql, schema, name);
+	buf_puts(sql, what);
+	buf_ident(sql, to);
+}
+
 static void put_rename(struct buf *sql, const struct ddl_rename *r)
 {
 	bool moves = strcmp(r->schema, r->to_schema) != 0;
+	bool renames = strcmp(r->name, r->to_name) != 0;
+	/* either name may be another table's in the schema where it is not wanted */
+	const char *between = moves && renames ? "pgcrossfade_rename" : r->name;
 
-	if (strcmp(r->name, r->to_name) != 0) {
-		buf_puts(sql, "ALTER TABLE ");
-		buf_qualified(sql, r->schema, r->name);
-		buf_puts(sql, " RENAME TO ");
-		buf_ident(sql, r->to_name);
-		buf_puts(sql, ";");
-	}
-	if (moves) {
-		buf_puts(sql, "ALTER TABLE ");
-		buf_qualified(sql, r->schema, r->to_name);
-		buf_puts(sql, " SET SCHEMA ");
-		buf_ident(sql, r->to_schema);
-	}
+	if (moves && renames)
+		put_alter(sql, r->schema, r->name, " RENAME TO ", between);
+	if (moves)
+		put_alter(sql, r->schema, between, " SET SCHEMA ", r->to_schema);
+	if (renames)
+		put_alter(sql, r->to_schema, between, " RENAME TO ", r->to_name);
 }
 
 const char *ddl_rename_sql(const struct ddl_rename *r, struct arena *a)

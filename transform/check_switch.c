@@ -1,6 +1,7 @@
 #include "transform/check.h"
 
 #include "pg/conn.h"
+#include "pg/quote.h"
 #include "transform/script.h"
 
 static bool same_name(const struct table_name *a, const struct table_name *b)
@@ -64,6 +65,36 @@ static bool check_rename(struct check *c, unsigned i, struct err *e)
 	return true;
 }
 
+/* --- what goes along --- */
+
+/* $1 to $4: tables and what the renames before this one made of them; $5, $6: the table, by the
+ * name of today; $7: the schema it goes to. An index or a sequence keeps its name there. */
+static const char clashes_sql[] =
+    "WITH moved AS (SELECT DISTINCT ON (rel) rel, schema, name"
+    "  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
+    "   WITH ORDINALITY m(was_in, was, schema, name, no),"
+    "   LATERAL (SELECT to_regclass(format('%I.%I', was_in, was))::oid AS rel) t"
+    "  ORDER BY rel, no DESC),"
+    " parts AS (SELECT indexrelid AS rel, indrelid AS whole FROM pg_index UNION ALL"
+    "  SELECT s.oid, d.refobjid FROM pg_depend d JOIN pg_class s ON s.oid = d.objid"
+    "  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
+    "  AND d.deptype IN ('a', 'i') AND s.relkind = 'S'),"
+    " placed AS (SELECT p.whole, coalesce(m.schema, n.nspname) AS schema,"
+    "  CASE WHEN m.rel = c.oid THEN m.name ELSE c.relname END AS name"
+    "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "  LEFT JOIN parts p ON p.rel = c.oid LEFT JOIN moved m ON m.rel = coalesce(p.whole, c.oid)) "
+    "SELECT string_agg(quote_ident(own.name), ', ' ORDER BY own.name) FROM placed own"
+    " WHERE own.whole = to_regclass(format('%I.%I', $5::text, $6::text)) AND EXISTS"
+    " (SELECT FROM placed other WHERE other.schema = $7 AND other.name = own.name)";
+
+static const char *array_of(struct check *c, const char **texts, unsigned count)
+{
+	struct buf all = BUF_INIT;
+
+	buf_text_array(&all, texts, count);
+	return sql_text(c->arena, &all);
+}
+
 /* The name that the table has today: the renames before it have moved names. */
 static const struct table_name *today(const struct check *c, unsigned i)
 {
@@ -73,6 +104,40 @@ static const struct table_name *today(const struct check *c, unsigned i)
 		if (same_name(&c->m->switch_to.renames[i].to, name))
 			name = &c->m->switch_to.renames[i].table;
 	return name;
+}
+
+static bool check_what_goes_along(struct check *c, unsigned i, struct err *e)
+{
+	const struct rename_def *r = &c->m->switch_to.renames[i];
+	const char **texts[4];
+	struct pg_result *q = NULL;
+
+	if (strcmp(r->table.schema, r->to.schema) == 0)
+		return true;
+	for (unsigned t = 0; t < 4; t++)
+		texts[t] = arena_array(c->arena, i + 1UL, sizeof **texts);
+	for (unsigned k = 0; k < i; k++) {
+		texts[0][k] = today(c, k)->schema;
+		texts[1][k] = today(c, k)->name;
+		texts[2][k] = c->m->switch_to.renames[k].to.schema;
+		texts[3][k] = c->m->switch_to.renames[k].to.name;
+	}
+	const char *params[] = { array_of(c, texts[0], i),
+				 array_of(c, texts[1], i),
+				 array_of(c, texts[2], i),
+				 array_of(c, texts[3], i),
+				 today(c, i)->schema,
+				 today(c, i)->name,
+				 r->to.schema };
+	bool ok = pg_query_row(c->target.pg, clashes_sql, 7, params, &q, e);
+	if (ok && pg_value(q, 0, 0))
+		check_fail_at(c, "switch", r->place,
+			      "%s.%s cannot move to schema %s, where names of its indexes or "
+			      "sequences are taken: %s; rename these, or move what has the names "
+			      "away first",
+			      r->table.schema, r->table.name, r->to.schema, pg_text(q, 0, 0));
+	pg_result_free(q);
+	return ok;
 }
 
 static const char rename_sql[] = "SELECT pg_has_role(c.relowner, 'USAGE'), c.relowner::regrole,"
@@ -196,7 +261,8 @@ static bool check_clients(struct check *c, const struct switch_def *s, struct er
 
 	for (unsigned i = 0; ok && i < s->nrenames; i++)
 		ok = check_rename(c, i, e) &&
-		     (c->findings->failures > failures || check_rename_rights(c, i, e));
+		     (c->findings->failures > failures ||
+		      (check_what_goes_along(c, i, e) && check_rename_rights(c, i, e)));
 	for (unsigned i = 0; ok && i < s->nsearch_paths; i++)
 		ok = check_role(c, &s->search_paths[i], e);
 	return ok;

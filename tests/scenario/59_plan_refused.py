@@ -15,7 +15,7 @@ DECODER_MATTERS = False
 TABLES = """
 CREATE SCHEMA app;
 CREATE TABLE public.t (id int PRIMARY KEY, n int);
-CREATE TABLE app.t (id bigint PRIMARY KEY, n bigint);
+CREATE TABLE app.t (id bigint CONSTRAINT new_key PRIMARY KEY, n bigint);
 INSERT INTO public.t SELECT i, i FROM generate_series(1, 500) i;
 """
 
