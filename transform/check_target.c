@@ -24,17 +24,35 @@ static bool check_empty(struct check *c, const struct flow *f, struct err *e)
 	return true;
 }
 
-/* Counts by kind; then the tables outside the migration that refer to this one. */
+/*
+ * $1: the target table; $2: those of all flows; $3: the flow's key columns. Counts by kind of what
+ * is put away; tables outside the migration that this one refers to; what is unique and stays,
+ * the flow's own key left out.
+ */
 static const char definitions_sql[] =
-    "SELECT (SELECT count(*) FROM pg_index WHERE indrelid = $1::oid AND NOT indisunique"
-    "  AND NOT indisexclusion),"
-    " (SELECT count(*) FROM pg_index WHERE indrelid = $1::oid AND (indisunique OR"
-    "  indisexclusion)),"
+    "WITH ours AS (SELECT to_regclass(t)::oid AS rel FROM unnest($2::text[]) t UNION"
+    "  SELECT p.relid FROM unnest($2::text[]) t, pg_partition_tree(to_regclass(t)) p),"
+    " indexes AS (SELECT x.relname, i.indisunique OR i.indisexclusion AS alone,"
+    "  i.indisreplident OR NOT i.indisvalid OR EXISTS (SELECT FROM pg_depend d"
+    "   LEFT JOIN pg_constraint f ON d.classid = 'pg_constraint'::regclass AND f.oid = d.objid"
+    "   WHERE d.deptype = 'n' AND (f.conrelid = ANY (SELECT rel FROM ours)) IS NOT TRUE"
+    "   AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indexrelid"
+    "    OR d.refclassid = 'pg_constraint'::regclass AND d.refobjid = c.oid)) AS stays,"
+    "  (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_attribute a"
+    "   WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]))"
+    "  = (SELECT array_agg(k ORDER BY k) FROM unnest($3::text[]) k) AS flow_key"
+    "  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
+    "  LEFT JOIN pg_constraint c ON c.conindid = x.oid AND c.contype IN ('p', 'u', 'x')"
+    "  WHERE i.indrelid = $1::oid) "
+    "SELECT (SELECT count(*) FROM indexes WHERE NOT alone AND NOT stays),"
+    " (SELECT count(*) FROM indexes WHERE alone AND NOT stays),"
     " (SELECT count(*) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'f'),"
     " (SELECT string_agg(DISTINCT format('%I.%I', n.nspname, p.relname), ', ') FROM pg_constraint c"
     "  JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace n ON n.oid = p.relnamespace"
     "  WHERE c.conrelid = $1::oid AND c.contype = 'f' AND NOT p.oid"
-    "   = ANY (SELECT to_regclass(t) FROM unnest($2::text[]) t))";
+    "   = ANY (SELECT to_regclass(t) FROM unnest($2::text[]) t)),"
+    " (SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM indexes"
+    "  WHERE alone AND stays AND flow_key IS NOT TRUE)";
 
 static const char *target_array(struct check *c)
 {
@@ -64,14 +82,33 @@ static void report_definitions(struct check *c, const struct flow *f, const stru
 			   plain, unique, foreign);
 }
 
+/* Chunks of several snapshots are not one moment of the source. With rejects it is put aside. */
+static void warn_of_unique(struct check *c, const struct flow *f, const char *names)
+{
+	if (*names && !f->lookup && !c->m->rejects)
+		check_warn(c, f->subject,
+			   "%s of %s.%s stays in place while copying, as something outside the "
+			   "flows rests on it or it is the replica identity, so a value of it that "
+			   "goes from one row to another meanwhile may stop the run; drop what "
+			   "rests on it until the stream is past the consistent point, or raise "
+			   "snapshot_max_age",
+			   names, f->to->schema, f->to->name);
+}
+
 static bool check_definitions(struct check *c, const struct flow *f, struct err *e)
 {
-	const char *params[] = { arena_printf(c->arena, "%" PRIu32, f->to->oid), target_array(c) };
+	struct buf key = BUF_INIT;
 	struct pg_result *r = NULL;
-	bool ok = pg_query_row(c->target.pg, definitions_sql, 2, params, &r, e);
 
-	if (ok && !c->started)
+	buf_text_array(&key, f->def->key.names, f->def->key.count);
+	const char *params[] = { arena_printf(c->arena, "%" PRIu32, f->to->oid), target_array(c),
+				 sql_text(c->arena, &key) };
+	bool ok = pg_query_row(c->target.pg, definitions_sql, 3, params, &r, e);
+
+	if (ok && !c->started) {
 		report_definitions(c, f, r);
+		warn_of_unique(c, f, pg_text(r, 0, 4));
+	}
 	if (ok && pg_value(r, 0, 3))
 		check_warn(c, f->subject,
 			   "%s.%s refers to %s, which no flow fills; see that its rows are there "

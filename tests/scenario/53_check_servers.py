@@ -121,6 +121,19 @@ def tight_wal(s):
         must_warn(migration, ["max_slot_wal_keep_size is 1 MB", "MB a second were written"])
 
 
+def keys_that_stay(s, migration):
+    """One is the flow's own key, which is no danger; one is put away."""
+    s.target.run("ALTER TABLE app.a ADD CONSTRAINT one_photo UNIQUE (photo), ADD CONSTRAINT pair UNIQUE (id, photo);"
+                 "CREATE TABLE app.outside (photo oid REFERENCES app.a (photo), id bigint REFERENCES app.a)")
+    found = report(migration, 0)["findings"]
+    warned = [f["text"] for f in found if "stays in place" in f["text"]]
+    if len(warned) != 1 or not warned[0].startswith("one_photo of app.a stays"):
+        raise Failed(f"of keys that stay check says {warned}")
+    if not any("0 indexes, 1 unique ones" in f["text"] for f in found):
+        raise Failed(f"what is put away is counted otherwise: {found}")
+    s.target.run("DROP TABLE app.outside; ALTER TABLE app.a DROP CONSTRAINT one_photo, DROP CONSTRAINT pair")
+
+
 def other_databases(s):
     make = s.servers[-1].database("postgres").run
     make("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
@@ -284,6 +297,7 @@ def scenario(s):
     s.target.run(NEW)
     migration = s.migration(FLOWS)
     busy_servers(s, migration)
+    keys_that_stay(s, migration)
     tight_wal(s)
     other_databases(s)
     full_servers(s, migration)
