@@ -56,10 +56,14 @@ class Step:
         self.asked = None
         self.stopped = False  # the command, until the next run holds the migration
 
+    def served(self):
+        """What a run does to the ledger as it comes up is done."""
+        until(lambda: self.s.target.value(SERVES, [self.migration.process.pid]),
+              "the next run's sign of life", alive=self.migration.must_run)
+
     def finish_asked(self):
         if self.stopped:
-            until(lambda: self.s.target.value(SERVES, [self.migration.process.pid]),
-                  "the next run's sign of life", alive=self.migration.must_run)
+            self.served()
             self.asked.send_signal(signal.SIGCONT)
         self.migration.finish(self.asked, expect=0 if self.stopped else None)
 
@@ -189,6 +193,7 @@ def kill_in(s, migration, hold_there, wanted):
 def killed_before_complete_is_said(s, migration):
     """It is done, and whoever asked hears so, without a run."""
     step = Step(s, migration)
+    step.served()
     ledger = Hold(s.target, "LOCK TABLE pgcrossfade.migration IN SHARE MODE")
     asked = migration.begin("complete")
     step.held(s.target, "UPDATE pgcrossfade.migration%")
