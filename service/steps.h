@@ -47,7 +47,7 @@ struct cutting {
 	int64_t request; /* whose outcome is awaited; 0: none */
 	unsigned tries;
 	int64_t next_try_ms;
-	struct err why; /* of the last try that failed */
+	struct err why;       /* of the last try that failed */
 	const char *accepted; /* targets that may be switched without their rejects; "" for none */
 	bool gated;           /* preconditions seen to hold */
 };

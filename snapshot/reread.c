@@ -166,8 +166,8 @@ static bool open_snapshot(struct reread *r, struct err *e)
 
 	if (r->source)
 		return true;
-	slot.name =
-	    arena_printf(&r->arena, "%.30s_r%d_%" PRId64, r->options.slot, (int)getpid(), clock_ms());
+	slot.name = arena_printf(&r->arena, "%.30s_r%d_%" PRId64, r->options.slot, (int)getpid(),
+				 clock_ms());
 	if (!generation_open(&r->options.source, &slot, &r->generation, e) ||
 	    !pg_open(&r->options.source, &r->source, e) ||
 	    !reading_begin(r->source, " READ ONLY", r->generation.snapshot, e)) {

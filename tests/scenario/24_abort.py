@@ -68,6 +68,15 @@ def scenario(s):
         writers.more(20)
         writers.stop()
 
+    print("when the new table is gone")
+    migration.start()
+    migration.wait_for("lag-zero")
+    migration.terminate()
+    s.target.run("DROP SCHEMA app CASCADE")
+    migration.command("abort")
+    s.target.run(NEW)
+    must_be_gone(s, migration, definitions)
+
     print("not after the switch")
     migration.start()
     migration.wait_for("lag-zero")

@@ -240,8 +240,7 @@ static void defaults_are_the_tables(void **state)
 static void everything_is_read(void **state)
 {
 	struct migration *m = load(
-	    "\xef\xbb\xbf" HEAD
-	    "decoder: wal2json\nsearch_path: [App, '\"Odd \"\"x\"']\njobs: 8\n"
+	    "\xef\xbb\xbf" HEAD "decoder: wal2json\nsearch_path: [App, '\"Odd \"\"x\"']\njobs: 8\n"
 	    "cutover: {max_lag: 1kB, max_pause: 2min}\nhooks: {on_error: 'echo x'}\n"
 	    "switch:\n  rename: [{table: public.a, to: public.b}, {table: app.a, to: public.a}]\n"
 	    "  search_path:\n    - {role: web, path: [app, public]}\n  target_sql: SELECT 1\n"
