@@ -1,6 +1,9 @@
 #include "pg/foreign.h"
 
-/* A partition's share of its table's foreign key says nothing more. */
+/*
+ * A partition's share of its table's foreign key says nothing more. PERIOD is new in 18, and not
+ * told by equality.
+ */
 static const char missing_sql[] =
     "SELECT string_agg(format('(%s AND NOT EXISTS (SELECT FROM %s AS parent WHERE %s))', k.given, "
     "c.confrelid::regclass, k.same), ' OR ') FROM pg_constraint c CROSS JOIN LATERAL ("
@@ -11,7 +14,8 @@ static const char missing_sql[] =
     "JOIN pg_attribute child ON child.attrelid = c.conrelid AND child.attnum = u.child "
     "JOIN pg_attribute parent ON parent.attrelid = c.confrelid AND parent.attnum = u.parent "
     "JOIN pg_operator o ON o.oid = u.op JOIN pg_namespace n ON n.oid = o.oprnamespace) k "
-    "WHERE c.contype = 'f' AND c.conrelid = $1::regclass AND c.conparentid = 0";
+    "WHERE c.contype = 'f' AND c.conrelid = $1::regclass AND c.conparentid = 0 "
+    "AND c.convalidated AND to_jsonb(c)->>'conperiod' IS DISTINCT FROM 'true'";
 
 bool foreign_missing(struct pg *pg, const char *table, const char *alias, struct arena *a,
 		     const char **out, struct err *e)

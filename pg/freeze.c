@@ -175,14 +175,20 @@ bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64
 	return ok || err_wrap(e, "see whether the switch happened");
 }
 
-/* All in one statement, so that references among them do not matter. */
+/*
+ * All in one statement, so that references among them do not matter. A partition that was detached
+ * since is somebody's table: its row trigger, which it had of the partitioned one, is gone. An
+ * earlier version made none of these.
+ */
 static bool drop_frozen(struct pg *source, const char *function, struct err *e)
 {
 	struct pg_result *r = NULL;
 	bool ok = pg_query_row(
 	    source,
-	    "SELECT string_agg(DISTINCT tgrelid::regclass::text, ', ') FROM pg_trigger "
-	    "WHERE tgfoid = to_regprocedure($1)",
+	    "WITH t AS (SELECT tgrelid, tgtype & 1 = 1 AS row, tgparentid FROM pg_trigger "
+	    "WHERE tgfoid = to_regprocedure($1)) "
+	    "SELECT string_agg(DISTINCT tgrelid::regclass::text, ', ') FROM t "
+	    "WHERE (t.row AND tgparentid = 0) OR NOT EXISTS (SELECT FROM t x WHERE x.row)",
 	    1, &function, &r, e);
 
 	if (ok && pg_value(r, 0, 0))

@@ -3,9 +3,9 @@
 #include "core/buf.h"
 #include "pg/quote.h"
 
-/* A varchar's or a varbit's length changes no value. */
+/* Widening a varchar or a varbit changes no value. */
 static const char now_sql[] =
-    "SELECT coalesce(string_agg(format('%s column %s is number %s, of type %s', t.name, w.name, "
+    "SELECT coalesce(string_agg(format('column %s of %s was number %s, of type %s', w.name, t.name, "
     "a.attnum, format_type(a.atttypid, CASE WHEN a.atttypid IN (1043, 1562) THEN -1 "
     "ELSE a.atttypmod END)), E'\\n' ORDER BY w.ord), '') "
     "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(relation, name, ord) "
@@ -67,8 +67,8 @@ static bool compare(const char *was, const char *now, struct err *e)
 		if (a != b || memcmp(was, now, a) != 0)
 			return err_set(
 			    e, ERR_CONFIG,
-			    "%.*s no more, since the migration began: it was dropped, renamed or "
-			    "given another type, and its values with it; abort this migration and "
+			    "%.*s, when the migration began; it was dropped, renamed or given "
+			    "another type since, and its values with it; abort this migration and "
 			    "start one that fits the table",
 			    (int)a, was);
 		was += a + (was[a] == '\n');

@@ -110,14 +110,21 @@ static bool check_wanted(struct run *r, struct err *e)
 				 r->cutting.why.text);
 }
 
+static int64_t backoff_from(unsigned tries)
+{
+	int64_t backoff = FIRST_BACKOFF_MS << (tries < 5 ? tries : 5);
+
+	return backoff < MAX_BACKOFF_MS ? backoff : MAX_BACKOFF_MS;
+}
+
 static void schedule_next_try(struct run *r, const struct err *e)
 {
 	r->cutting.why = *e;
-	int64_t backoff = FIRST_BACKOFF_MS << (r->cutting.tries < 5 ? r->cutting.tries : 5);
+	err_one_line(&r->cutting.why);
 
 	log_event(LOG_WARN, "cutover.try", "try=%u of=%" PRIu64 " reason=%s", r->cutting.tries,
 		  r->migration->cutover.tries, log_quote(&r->session.arena, e->text));
-	r->cutting.next_try_ms = clock_ms() + (backoff < MAX_BACKOFF_MS ? backoff : MAX_BACKOFF_MS);
+	r->cutting.next_try_ms = clock_ms() + backoff_from(r->cutting.tries);
 }
 
 /* --- past it --- */
@@ -231,10 +238,17 @@ enum outcome cutover_step(struct run *r, struct err *e)
 	return after_failure(r, e);
 }
 
-/* Clients use the new tables already: a lock on them must not make them wait long. */
+/*
+ * Clients use the new tables already: a lock on them must not make them wait long, nor often while
+ * somebody reads one.
+ */
 static bool settle_definitions(struct run *r, struct err *e)
 {
 	struct pg *target = r->session.target;
+
+	if (clock_ms() < r->settle_at_ms)
+		return true;
+	r->settle_at_ms = clock_ms() + backoff_from(r->settle_tries++);
 	bool ok = pg_exec(target, "SET lock_timeout = '200ms'", e) &&
 		  settle_foreign_keys(r->migration->name, target, e);
 	r->settled = ok;

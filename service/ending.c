@@ -50,7 +50,8 @@ static bool begin_empty(struct session *s, struct err *e)
 
 	for (unsigned i = 0; ok && i < count; i++)
 		ok = ddl_truncate(s->target, targets[i], e);
-	return ok;
+	/* a deferrable one of a table outside would be looked at only when the slot is gone */
+	return ok && pg_exec(s->target, "SET CONSTRAINTS ALL IMMEDIATE", e);
 }
 
 /* Empty tables without a stream, or neither: what may be refused is not begun before it is known. */

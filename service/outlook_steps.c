@@ -298,9 +298,9 @@ static void add_switched(struct session *s, struct outlook *o)
 	if (!any_kind(o, "foreign key", NULL))
 		return;
 	step = add(o, "switched", "target",
-		   "make foreign keys as little deferrable as they were before");
+		   "make foreign keys as they were before: not deferrable, and acting");
 	step->lock = "ACCESS EXCLUSIVE on both tables of each (milliseconds), waited for 200 ms at "
-		     "most, then tried again";
+		     "most, then tried again, every 10 s at last; complete waits longer";
 }
 
 void outlook_steps(struct session *s, struct outlook *o)

@@ -385,13 +385,16 @@ static bool had_it(const struct partitions_had *had, const char *label, const ch
 	return false;
 }
 
-/* Where rows have no key, a DELETE of one that never came takes another one like it. */
-static bool all_keyed(const struct table_plan *t)
+/*
+ * A row that never came, and was changed since, comes whole with its change, or stops the run. Not
+ * so where changes are not followed; and without a key a DELETE of it takes another one like it.
+ */
+static bool follows_changes(const struct table_plan *t)
 {
 	for (unsigned i = 0; i < t->nflows; i++)
-		if (!t->flows[i].keyed)
+		if (!t->flows[i].keyed || t->flows[i].lookup)
 			return false;
-	return true;
+	return !t->insert_only;
 }
 
 static bool ask_what_it_brought(struct session *s, const struct table_plan *t,
@@ -401,7 +404,7 @@ static bool ask_what_it_brought(struct session *s, const struct table_plan *t,
 	bool here = pg_bool(now, row, NOW_MADE_HERE);
 	const struct attached a = {
 		.name = pg_text(now, row, NOW_NAME),
-		.made = here && all_keyed(t) ? pg_text(now, row, NOW_MADE_AT) : NULL,
+		.made = here && follows_changes(t) ? pg_text(now, row, NOW_MADE_AT) : NULL,
 		.attached = pg_text(now, row, NOW_ATTACHED_AT),
 	};
 

@@ -109,6 +109,8 @@ struct run {
 	bool lag_zero_told;
 	bool stream_dropped; /* slot and publications are gone, after the switch */
 	bool settled; /* foreign keys are as they were before the migration, after the switch */
+	unsigned settle_tries;
+	int64_t settle_at_ms; /* not before that again */
 	struct cutting cutting;
 	struct retrying retrying;
 	struct backoff backoff;

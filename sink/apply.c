@@ -247,12 +247,12 @@ static bool send_sets(struct applier *a, struct transaction *list, struct flight
 	return sent;
 }
 
-/* All statements were fine when they were prepared. */
+/* The flows' own statements were fine when they were prepared. */
 static bool changed_target(struct err *e)
 {
 	return strncmp(e->sqlstate, "42", 2) == 0 &&
-	       err_wrap(e, "apply to the new tables, which have changed since run began "
-			   "(pgcrossfade check says more)");
+	       err_wrap(e, "apply to the new tables, which have changed since run began (then "
+			   "pgcrossfade check says more), or have a trigger that fails");
 }
 
 static bool answered(struct applier *a, struct flight *f, bool sent, struct err *e)

@@ -122,6 +122,18 @@ static const struct value *merge(struct fold *f, const struct table_plan *t,
 	return v;
 }
 
+/*
+ * Is the row that the change speaks of the one that the batch knows by that key? Where nothing
+ * keeps two rows from having one key for a moment (it is deferrable, or none) it may be another.
+ */
+static bool same_row(const struct table_plan *t, const struct value *known, const struct value *row)
+{
+	for (unsigned i = 0; !t->key_unique && row && i < t->ncolumns; i++)
+		if (t->columns[i].read && !value_equal(&known[i], &row[i]))
+			return false;
+	return true;
+}
+
 static enum fold_result fold_insert(struct fold *f, struct fold_table *t, const struct value *after)
 {
 	uint64_t hash = hash_key(t->table, after);
@@ -143,7 +155,7 @@ static enum fold_result fold_delete(struct fold *f, struct fold_table *t,
 	uint64_t hash = hash_key(t->table, before);
 	struct fold_entry *e = find(t, before, hash);
 
-	if (e && !e->after)
+	if (e && (!e->after || !same_row(t->table, e->after, before)))
 		return FOLD_NEEDS_ORDER;
 	if (!e) {
 		e = add(f, t, hash);
@@ -170,7 +182,7 @@ static enum fold_result fold_update(struct fold *f, struct fold_table *t,
 		return fold_insert(f, t, after);
 	}
 	e = find(t, after, hash);
-	if (e && !e->after)
+	if (e && (!e->after || !same_row(t->table, e->after, before)))
 		return FOLD_NEEDS_ORDER;
 	if (!e) {
 		e = add(f, t, hash);

@@ -29,19 +29,6 @@ bool generation_make(struct pg *pg, const struct generation_slot *slot, struct g
 	return ok;
 }
 
-bool generation_open(const struct pg_options *source, const struct generation_slot *slot,
-		     struct generation *out, struct err *e)
-{
-	struct pg *pg;
-
-	if (!generation_connect(source, &pg, e))
-		return false;
-	bool ok = generation_make(pg, slot, out, e);
-	if (!ok)
-		pg_close(pg);
-	return ok;
-}
-
 void generation_close(struct generation *g)
 {
 	pg_close(g->pg);

@@ -30,10 +30,7 @@ struct generation_slot {
 	bool temporary; /* false: the main slot, whose own snapshot serves the first generation */
 };
 
-bool generation_open(const struct pg_options *source, const struct generation_slot *slot,
-		     struct generation *out, struct err *e);
-
-/* The two steps of it: the second waits for the transactions that are open at the source, and
+/* The connection; then the slot, which waits for the transactions that are open at the source. It
  * takes the connection over where it succeeds. */
 bool generation_connect(const struct pg_options *source, struct pg **out, struct err *e);
 bool generation_make(struct pg *pg, const struct generation_slot *slot, struct generation *out,

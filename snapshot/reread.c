@@ -159,6 +159,25 @@ void reread_destroy(struct reread *r)
 
 /* --- one row --- */
 
+/* Not for ever: the transaction that it waits for may be the applier's own, open between two parts. */
+static bool open_generation(struct reread *r, const struct generation_slot *slot, struct err *e)
+{
+	struct pg *pg;
+
+	if (!generation_connect(&r->options.source, &pg, e))
+		return false;
+	if (pg_exec(pg, "SET lock_timeout = '10s'", e) &&
+	    generation_make(pg, slot, &r->generation, e))
+		return true;
+	pg_close(pg);
+	if (strcmp(e->sqlstate, "55P03") == 0)
+		err_wrap(e, "read a row again whose key moved between two snapshots: the slot for "
+			    "it waits for open transactions; where the target is on the same "
+			    "server it may be this run's own, for a transaction in parts, and "
+			    "then only REPLICA IDENTITY FULL and another start help");
+	return false;
+}
+
 static bool open_snapshot(struct reread *r, struct err *e)
 {
 	struct generation_slot slot = { .plugin = r->options.plugin, .temporary = true };
@@ -168,8 +187,7 @@ static bool open_snapshot(struct reread *r, struct err *e)
 		return true;
 	slot.name = arena_printf(&r->arena, "%.30s_r%d_%" PRId64, r->options.slot, (int)getpid(),
 				 clock_ms());
-	if (!generation_open(&r->options.source, &slot, &r->generation, e) ||
-	    !pg_open(&r->options.source, &r->source, e) ||
+	if (!open_generation(r, &slot, e) || !pg_open(&r->options.source, &r->source, e) ||
 	    !reading_begin(r->source, " READ ONLY", r->generation.snapshot, e)) {
 		reread_close(r);
 		return false;

@@ -63,6 +63,7 @@ def copied(s, migration):
     accounted(migration, [("customer", 50), ("purchase", 400)], "one child more")
     migration.kill9()
     migration.start()
+    older_beside_it(s, migration)
     s.source.run("UPDATE public.customer SET age = '50' WHERE id = 50")
     drain(migration)
     migration.command("retry")
@@ -70,6 +71,20 @@ def copied(s, migration):
     if s.target.value("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated"
                       " AND connamespace = 'app'::regnamespace") != 3:
         raise Failed("a foreign key is not validated")
+
+
+def older_beside_it(s, migration):
+    """An older version whose parent was never there stays when another's parent is deleted."""
+    s.source.run("INSERT INTO public.customer VALUES (60, '42', 1);"
+                 "INSERT INTO public.purchase VALUES (460, 60, 460, 1)")
+    drain(migration)
+    s.source.run("UPDATE public.purchase SET price = 2000 WHERE id = 49")
+    s.source.run("BEGIN; UPDATE public.purchase SET customer = 1, price = 2000 WHERE id = 460;"
+                 "DELETE FROM public.purchase WHERE id = 460; DELETE FROM public.customer WHERE id = 60; COMMIT")
+    accounted(migration, [("customer", 50), ("purchase", 400), ("purchase", 49)], "an older version of its child")
+    if older(migration) != [("app.purchase", "49")]:
+        raise Failed(f"older versions: {older(migration)}")
+    s.source.run("UPDATE public.purchase SET price = 3 WHERE id = 49")
 
 
 def family(s, migration):

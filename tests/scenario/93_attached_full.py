@@ -110,6 +110,14 @@ def empty_ones(s, migration):
     same(s, migration)
 
 
+def beats(s, migration, count):
+    """So many looks at the source are over."""
+    beat = "SELECT beat_at FROM pgcrossfade.service WHERE migration = %s", [migration.name]
+    for _ in range(count):
+        last = s.target.value(*beat)
+        until(lambda: s.target.value(*beat) != last, "a look at the source", alive=migration.must_run)
+
+
 def locked_one(s, migration):
     """Whether it came empty cannot be asked while somebody holds it locked: nothing waits for that."""
     do(s, [MAKE + ATTACH], "locked", 50000)
@@ -122,6 +130,9 @@ def locked_one(s, migration):
         cursor.execute("BEGIN; LOCK TABLE public.held IN ACCESS EXCLUSIVE MODE")
         s.source.run("INSERT INTO public.plain VALUES (1, 1)")
         drain(migration)
+        beats(s, migration, 2)
+        if s.target.value("SELECT count(*) FROM pgcrossfade.partition WHERE name LIKE '%held'"):
+            raise Failed("a locked partition was looked at")
     same(s, migration)
 
 

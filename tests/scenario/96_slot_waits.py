@@ -25,6 +25,7 @@ WAITS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE_REPLICATION_SLOT%'
 """
+BEAT = "SELECT beat_at FROM pgcrossfade.service WHERE migration = %s"
 SLOTS = "SELECT count(*) FROM pg_replication_slots"
 
 
@@ -39,21 +40,21 @@ def until_it_waits(s, migration):
     until(lambda: s.source.value(WAITS) == 1, "the slot's creation waits", alive=migration.must_run)
 
 
-def must_be_alive(migration):
-    """Signs of life go on."""
-    def fresh():
-        age = migration.status()["beat_age_seconds"]
-        return age is not None and age < 0.5
-    for _ in range(3):
-        until(fresh, "a sign of life", 5, alive=migration.must_run)
+def must_be_alive(s, migration):
+    """Signs of life go on: two more, after the one before the wait began."""
+    seen = BEAT, [migration.name]
+    for _ in range(2):
+        last = s.target.value(*seen)
+        until(lambda: s.target.value(*seen) not in (None, last), "a sign of life", 10,
+              alive=migration.must_run)
 
 
 def main_slot(s, migration):
     holder = held(s)
     migration.start()
     until_it_waits(s, migration)
-    must_be_alive(migration)
-    migration.terminate(seconds=5)
+    must_be_alive(s, migration)
+    migration.terminate(seconds=10)
     until(lambda: s.source.value(SLOTS) == 0, "no slot is left", 5)
     migration.start()
     until_it_waits(s, migration)
@@ -70,9 +71,9 @@ def later_generation(s, migration):
     until(lambda: migration.chunks_copied() >= 1, "a chunk", alive=migration.must_run)
     holder = held(s)
     until_it_waits(s, migration)
-    must_be_alive(migration)
+    must_be_alive(s, migration)
     copied = migration.chunks_copied()
-    migration.terminate(seconds=5)
+    migration.terminate(seconds=10)
     migration.start()
     until_it_waits(s, migration)
     holder.close()

@@ -13,7 +13,8 @@
 
 /*
  * changes   I key v | U key v | M old new v (a moved key) | D key | T (TRUNCATE), in one
- *           transaction; v ~ is a long value that was not sent, - is NULL
+ *           transaction; v ~ is a long value that was not sent, - is NULL;
+ *           X key v: D of that row, in a table where two rows may have one key for a moment
  * want      a word a row in order of first touch: +key=v inserted, *key=v changed,
  *           !key=v deleted and inserted again, -key deleted, . nothing in the end;
  *           "in order" where folding would lose the order
@@ -48,6 +49,9 @@ static const struct fold_row {
 	{ "update of what is gone", "D 1 U 1 a", "in order" },
 	{ "delete of what is gone", "D 1 D 1", "in order" },
 	{ "TRUNCATE", "I 1 a T I 2 b", "in order" },
+	{ "the same row goes", "U 1 a X 1 a", "-1" },
+	{ "another row of that key goes", "I 1 b X 1 a", "in order" },
+	{ "another row of that key is what moves", "M 1 2 a X 2 b", "in order" },
 };
 
 /* --- the table that is changed --- */
@@ -108,16 +112,16 @@ static struct change *change_of(struct arena *a, char kind, char **rest)
 	const char *id = kind == 'T' ? "" : next_word(rest);
 
 	c->relation = &relation;
-	c->kind = kind == 'I'   ? CHANGE_INSERT
-		  : kind == 'D' ? CHANGE_DELETE
-		  : kind == 'T' ? CHANGE_TRUNCATE
-				: CHANGE_UPDATE;
-	c->has_before = kind == 'M' || kind == 'D';
+	c->kind = kind == 'I'                  ? CHANGE_INSERT
+		  : kind == 'D' || kind == 'X' ? CHANGE_DELETE
+		  : kind == 'T'                ? CHANGE_TRUNCATE
+					       : CHANGE_UPDATE;
+	c->has_before = kind == 'M' || c->kind == CHANGE_DELETE;
 	if (c->has_before)
-		c->before = row_of(a, id, "~");
+		c->before = row_of(a, id, kind == 'X' ? next_word(rest) : "~");
 	if (kind == 'M')
 		id = next_word(rest);
-	if (kind != 'D' && kind != 'T')
+	if (c->kind == CHANGE_INSERT || c->kind == CHANGE_UPDATE)
 		c->after = row_of(a, id, next_word(rest));
 	return c;
 }
@@ -162,6 +166,8 @@ static void folds(void **state)
 	struct transaction *t = transaction_of(row->changes);
 	struct err e = ERR_INIT;
 	struct buf got = BUF_INIT;
+
+	table.key_unique = !strchr(row->changes, 'X');
 	enum fold_result result = fold_add(f, &bindings, t, &e);
 
 	assert_int_not_equal(result, FOLD_FAILED);
