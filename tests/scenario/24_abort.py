@@ -68,6 +68,22 @@ def scenario(s):
         writers.more(20)
         writers.stop()
 
+    print("not while somebody outside refers to a row")
+    migration.start()
+    migration.wait_for("lag-zero")
+    s.target.run("CREATE TABLE public.other (thing bigint REFERENCES app.thing DEFERRABLE);"
+                 "INSERT INTO public.other SELECT min(id) FROM app.thing")
+    migration.command("abort", expect=EXIT_BAD)
+    if not s.source.value("SELECT count(*) FROM pg_replication_slots"):
+        raise Failed("the slot is gone, and the migration is not")
+    s.target.run("DROP TABLE public.other")
+    s.source.run("INSERT INTO public.thing VALUES (80001, 'it goes on')")
+    until(lambda: s.target.value("SELECT count(*) FROM app.thing WHERE id = 80001") == 1, "the stream goes on",
+          alive=migration.must_run)
+    migration.command("abort")
+    migration.ended(0)
+    must_be_gone(s, migration, definitions)
+
     print("when the new table is gone")
     migration.start()
     migration.wait_for("lag-zero")

@@ -7,6 +7,7 @@ batch must neither be committed before it nor get lost.
 from harness.compare import must_equal
 from harness.drain import drain, until_received
 from harness.flow import Flow
+from harness.processes import until
 
 OLD = """
 CREATE TABLE public.seat (id int PRIMARY KEY, place int NOT NULL UNIQUE);
