@@ -89,11 +89,11 @@ bool ledger_set_slot_lsn(struct pg *target, const char *migration, lsn_t lsn, st
 bool ledger_set_write_pause(struct pg *target, const char *migration, int64_t us, struct err *e);
 bool ledger_set_columns(struct pg *target, const char *migration, const char *columns,
 			struct err *e);
-/* The tables that the migration fills, quoted and qualified, as they are called now. Known by oid:
- * one that was made anew under the old name is not among them. *known false: an earlier version
- * began the migration. */
+/* The tables that the migration fills, quoted and qualified. They are known by oid from then on. */
 bool ledger_set_targets(struct pg *target, const char *migration, const char *const *tables,
 			unsigned count, struct err *e);
+/* As they are called now; one that was made anew under the old name is not among them. *known
+ * false: an earlier version began the migration. */
 bool ledger_targets(struct pg *target, const char *migration, struct arena *a, bool *known,
 		    const char ***out, unsigned *count, struct err *e);
 

@@ -7,11 +7,18 @@
 
 enum { FIRST_BACKOFF_MS = 250, MAX_BACKOFF_MS = 15000, BEAT_MS = 1000 };
 
+enum { MOST_DOUBLINGS = 16 };
+
+int64_t backoff_doubled(int64_t first_ms, int64_t most_ms, unsigned tries)
+{
+	int64_t wait = first_ms << (tries < MOST_DOUBLINGS ? tries : MOST_DOUBLINGS);
+
+	return wait < most_ms ? wait : most_ms;
+}
+
 static int64_t backoff_ms(unsigned tries)
 {
-	int64_t wait = FIRST_BACKOFF_MS << (tries < 7 ? tries : 7);
-
-	return wait < MAX_BACKOFF_MS ? wait : MAX_BACKOFF_MS;
+	return backoff_doubled(FIRST_BACKOFF_MS, MAX_BACKOFF_MS, tries);
 }
 
 /* Best effort: where the ledger cannot be written, status finds its server gone, or the log has it. */

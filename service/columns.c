@@ -5,12 +5,12 @@
 
 /* Widening a varchar or a varbit changes no value. */
 static const char now_sql[] =
-    "SELECT coalesce(string_agg(format('column %s of %s was number %s, of type %s', w.name, t.name, "
+    "SELECT coalesce(string_agg(format('column %s of %s was number %s, of type %s', w.name, w.relation, "
     "a.attnum, format_type(a.atttypid, CASE WHEN a.atttypid IN (1043, 1562) THEN -1 "
     "ELSE a.atttypmod END)), E'\\n' ORDER BY w.ord), '') "
     "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(relation, name, ord) "
-    "CROSS JOIN LATERAL (SELECT to_regclass(w.relation)::oid, w.relation) AS t(oid, name) "
-    "JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = w.name AND NOT a.attisdropped";
+    "JOIN pg_attribute a ON a.attrelid = to_regclass(w.relation) AND a.attname = w.name "
+    "AND NOT a.attisdropped";
 
 static unsigned count_reads(const struct plan *plan)
 {

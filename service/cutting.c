@@ -112,9 +112,7 @@ static bool check_wanted(struct run *r, struct err *e)
 
 static int64_t backoff_from(unsigned tries)
 {
-	int64_t backoff = FIRST_BACKOFF_MS << (tries < 5 ? tries : 5);
-
-	return backoff < MAX_BACKOFF_MS ? backoff : MAX_BACKOFF_MS;
+	return backoff_doubled(FIRST_BACKOFF_MS, MAX_BACKOFF_MS, tries);
 }
 
 static void schedule_next_try(struct run *r, const struct err *e)

@@ -32,11 +32,8 @@ static bool find_targets(struct session *s, const char ***out, unsigned *count, 
 		return false;
 	if (known)
 		return true;
-	*out = arena_array(&s->arena, m->nflows, sizeof **out);
-	for (*count = 0; *count < m->nflows; ++*count) {
-		const struct table_name *to = &m->flows[*count].to;
-		(*out)[*count] = arena_qualified(&s->arena, to->schema, to->name);
-	}
+	*out = session_targets(s);
+	*count = m->nflows;
 	return true;
 }
 

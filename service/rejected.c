@@ -23,15 +23,16 @@ static bool next_name(const char **at, struct bytes *name)
 
 static bool is_target(const struct migration *m, struct bytes name)
 {
-	for (unsigned i = 0; i < m->nflows; i++) {
-		const struct table_name *to = &m->flows[i].to;
-		size_t schema = strlen(to->schema);
-		if (name.len == schema + 1 + strlen(to->name) && name.data[schema] == '.' &&
-		    memcmp(name.data, to->schema, schema) == 0 &&
-		    memcmp(name.data + schema + 1, to->name, name.len - schema - 1) == 0)
-			return true;
+	struct buf target = BUF_INIT;
+	bool found = false;
+
+	for (unsigned i = 0; !found && i < m->nflows; i++) {
+		buf_clear(&target);
+		buf_printf(&target, "%s.%s", m->flows[i].to.schema, m->flows[i].to.name);
+		found = bytes_equal(name, buf_bytes(&target));
 	}
-	return false;
+	buf_free(&target);
+	return found;
 }
 
 bool rejected_check_names(const struct migration *m, const char *names, struct err *e)

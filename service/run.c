@@ -148,12 +148,12 @@ static bool take_lock(struct run *r, struct err *e)
 static bool targets_empty(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
+	const char **targets = session_targets(s);
 
 	for (unsigned i = 0; i < s->migration->nflows; i++) {
 		const struct table_name *to = &s->migration->flows[i].to;
 		bool empty;
-		if (!ddl_is_empty(s->target, arena_qualified(&s->arena, to->schema, to->name),
-				  &empty, e))
+		if (!ddl_is_empty(s->target, targets[i], &empty, e))
 			return false;
 		if (!empty)
 			return err_set(
@@ -315,14 +315,10 @@ static bool settle_tables(struct run *r, const struct ledger_migration *m, struc
 {
 	struct session *s = &r->session;
 	const struct migration *file = r->migration;
-	const char **targets = arena_array(&s->arena, file->nflows, sizeof *targets);
 
 	if (m && m->columns)
 		return columns_settle(s, m->columns, e);
-	for (unsigned i = 0; i < file->nflows; i++)
-		targets[i] =
-		    arena_qualified(&s->arena, file->flows[i].to.schema, file->flows[i].to.name);
-	return ledger_set_targets(s->target, file->name, targets, file->nflows, e) &&
+	return ledger_set_targets(s->target, file->name, session_targets(s), file->nflows, e) &&
 	       columns_settle(s, NULL, e);
 }
 

@@ -132,6 +132,16 @@ bool session_check(struct session *s, int64_t data_ms, struct findings *findings
 	       err_wrap(e, "check");
 }
 
+const char **session_targets(struct session *s)
+{
+	const struct migration *m = s->migration;
+	const char **targets = arena_array(&s->arena, m->nflows, sizeof *targets);
+
+	for (unsigned i = 0; i < m->nflows; i++)
+		targets[i] = arena_qualified(&s->arena, m->flows[i].to.schema, m->flows[i].to.name);
+	return targets;
+}
+
 void session_publication(struct session *s, bool insert_only, struct publication *out)
 {
 	const char **tables = arena_array(&s->arena, s->plan->ntables, sizeof *tables);

@@ -46,6 +46,9 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 /* Checks only, and all there is to check; data_ms: see struct check_options. */
 bool session_check(struct session *s, int64_t data_ms, struct findings *findings, struct err *e);
 
+/* The new tables that the file names, quoted and qualified: one a flow. */
+const char **session_targets(struct session *s);
+
 /* What is published: of the tables that are followed by inserts only, or of the others. */
 void session_publication(struct session *s, bool insert_only, struct publication *out);
 

@@ -136,6 +136,9 @@ void streaming_close(struct run *r);
 /* The steps' shared piece: one batch, opening the pipeline first if need be. */
 bool stream_once(struct run *r, int timeout_ms, struct err *e);
 
+/* first_ms, twice that, and so on after so many tries, but no more than most_ms. */
+int64_t backoff_doubled(int64_t first_ms, int64_t most_ms, unsigned tries);
+
 /*
  * Waits before the next try, longer each time. While its connection to the target lives, the
  * ledger has why, since when and until when, and signs of life go on.
