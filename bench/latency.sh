@@ -8,14 +8,17 @@
 #   native      CREATE SUBSCRIPTION at its defaults (its commits do not wait for the disk)
 #   crossfade   pgcrossfade run at its defaults (nor do these)
 #   waiting     pgcrossfade run with synchronous_commit: on
+#   floor       the least that a client can do (floor.c): rows sent on as they are
+#   floor_once  the same, with the position in a row of the target, so that nothing is applied twice
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 option rate 500 "transactions a second"
 option seconds 30 "of each measurement"
 option scale 10 "of pgbench"
 option decoder pgoutput "of pgcrossfade"
-option contenders "native crossfade" "which, in order; waiting is the third"
+option contenders "native crossfade" "which, in order; others: waiting floor floor_once"
 bench_open latency "$@"
 cc -D_GNU_SOURCE -O2 -Wall -I"$(pg_config --includedir)" -o "$DIR/probe" "$HERE/probe.c" -lpq || die "probe.c"
+cc -D_GNU_SOURCE -O2 -Wall -I"$(pg_config --includedir)" -o "$DIR/floor" "$HERE/floor.c" -lpq || die "floor.c"
 
 bench() { PGHOST=$DIR PGPORT=$(port_of source) PGUSER=postgres "$PGBIN/pgbench" "$@" old >>"$DIR/log/pgbench" 2>&1; }
 migration_file() { # migration_file [LINE]
@@ -64,6 +67,20 @@ ours() { # ours NAME [LINE of the migration file]
 }
 run_crossfade() { ours crossfade; }
 run_waiting() { ours waiting "synchronous_commit: on"; }
+floor() { # floor NAME [once]
+  local pid
+  fresh_target
+  sql source old -c "SELECT pg_create_logical_replication_slot('floor', 'pgoutput')" >/dev/null
+  "$DIR/floor" "$(conninfo source old)" "$(conninfo target new)" floor native ${2:+"$2"} 2>"$DIR/log/run" &
+  pid=$!
+  probe "$1"
+  kill "$pid"
+  wait "$pid" || true
+  until_true source old "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'floor'" 30
+  sql source old -c "SELECT pg_drop_replication_slot('floor')" >/dev/null
+}
+run_floor() { floor floor; }
+run_floor_once() { floor floor_once once; }
 run_native() {
   fresh_target
   sql target new -c "CREATE SUBSCRIPTION native CONNECTION '$(conninfo source old)' PUBLICATION native"

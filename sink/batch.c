@@ -5,6 +5,8 @@
 /* Rows a statement: 500 to 2,000 measured best; bytes keep wide rows from piling up. */
 enum { ROWS_A_STATEMENT = 1000, BYTES_A_STATEMENT = 4 << 20 };
 
+enum { FEW_ROWS = 3 }; /* each as plain values costs the server less than arrays of them */
+
 struct row_list {
 	struct op_row *rows;
 	unsigned count, cap;
@@ -136,11 +138,13 @@ static bool send_list(const struct flow_rows *f, enum op op, struct pipe *pipe,
 		      struct op_params *params, struct err *e)
 {
 	const struct row_list *list = &f->lists[op];
+	bool few = list->count <= FEW_ROWS;
 
-	if (op == OP_RENEW && list->count == 1) /* costs less so, and comes to the same */
+	if (op == OP_RENEW && few) /* comes to the same */
 		op = OP_UPSERT;
+	few = few && op_statement(f->flow, op)->one;
 	for (unsigned at = 0; at < list->count;) {
-		unsigned n = slice(f->flow, &list->rows[at], list->count - at);
+		unsigned n = few ? 1 : slice(f->flow, &list->rows[at], list->count - at);
 		if (!op_send(pipe, f->flow, op, &list->rows[at], n, params, e))
 			return false;
 		at += n;
