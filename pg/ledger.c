@@ -29,7 +29,7 @@ static struct ledger_migration *read_migration(struct arena *a, const struct pg_
 	m->error_at = text_or_null(a, r, 9);
 	m->definitions = (unsigned)pg_int(r, 0, 10);
 	m->source_timeline = (int)pg_int(r, 0, 11);
-	m->columns = text_or_null(a, r, 12);
+	m->targets_known = pg_bool(r, 0, 12);
 	return m;
 }
 
@@ -65,7 +65,8 @@ bool ledger_load(struct pg *target, const char *migration, struct arena *a,
 	if (!pg_query(
 		target,
 		"SELECT name, phase, digest, source_system, source_database, error, "
-		"slot_lsn, write_pause_us, phase_since, error_at, definitions, source_timeline, columns "
+		"slot_lsn, write_pause_us, phase_since, error_at, definitions, source_timeline, "
+		"targets IS NOT NULL "
 		"FROM pgcrossfade.migration WHERE name = $1",
 		1, &migration, &r, e))
 		return unreadable(e);
@@ -89,18 +90,26 @@ bool ledger_insert(struct pg *target, const struct ledger_migration *m, struct e
 	       err_wrap(e, "write ledger");
 }
 
+/* params: the migration first. */
+static bool set_fields(struct pg *target, const char *sql, unsigned nparams,
+		       const char *const *params, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query(target, sql, nparams, params, &r, e);
+
+	if (ok && pg_affected(r) != 1)
+		ok =
+		    err_set(e, ERR_CONFIG, "migration %s is not in the ledger any more", params[0]);
+	pg_result_free(r);
+	return ok || err_wrap(e, "write ledger");
+}
+
 static bool set_field(struct pg *target, const char *sql, const char *migration, const char *value,
 		      struct err *e)
 {
 	const char *params[] = { migration, value };
-	struct pg_result *r = NULL;
-	bool ok = pg_query(target, sql, 2, params, &r, e);
 
-	if (ok && pg_affected(r) != 1)
-		ok =
-		    err_set(e, ERR_CONFIG, "migration %s is not in the ledger any more", migration);
-	pg_result_free(r);
-	return ok || err_wrap(e, "write ledger");
+	return set_fields(target, sql, 2, params, e);
 }
 
 bool ledger_set_phase(struct pg *target, const char *migration, const char *phase, struct err *e)
@@ -130,11 +139,30 @@ bool ledger_set_write_pause(struct pg *target, const char *migration, int64_t us
 	    migration, text, e);
 }
 
-bool ledger_set_columns(struct pg *target, const char *migration, const char *columns,
+bool ledger_columns(struct pg *target, const char *migration, struct arena *a,
+		    struct ledger_columns *out, struct err *e)
+{
+	struct pg_result *r = NULL;
+
+	if (!pg_query(target, "SELECT columns, stamps FROM pgcrossfade.migration WHERE name = $1",
+		      1, &migration, &r, e))
+		return err_wrap(e, "read ledger");
+	bool ok = pg_rows(r) ||
+		  err_set(e, ERR_CONFIG, "migration %s is not in the ledger any more", migration);
+	if (ok)
+		*out = (struct ledger_columns){ text_or_null(a, r, 0), text_or_null(a, r, 1) };
+	pg_result_free(r);
+	return ok;
+}
+
+bool ledger_set_columns(struct pg *target, const char *migration, const struct ledger_columns *c,
 			struct err *e)
 {
-	return set_field(target, "UPDATE pgcrossfade.migration SET columns = $2 WHERE name = $1",
-			 migration, columns, e);
+	const char *params[] = { migration, c->lines, c->stamps };
+
+	return set_fields(
+	    target, "UPDATE pgcrossfade.migration SET columns = $2, stamps = $3 WHERE name = $1", 3,
+	    params, e);
 }
 
 bool ledger_set_targets(struct pg *target, const char *migration, const char *const *tables,

@@ -77,7 +77,7 @@ struct ledger_migration {
 	lsn_t slot_lsn;         /* the main slot's consistent point, L0 */
 	int64_t write_pause_us; /* -1: not switched */
 	const char *phase_since;
-	const char *columns; /* that flows read, see service/columns.h; NULL: not known */
+	bool targets_known; /* see ledger_targets() */
 };
 
 /* *out is NULL when there is no such migration (or no ledger). */
@@ -87,8 +87,17 @@ bool ledger_insert(struct pg *target, const struct ledger_migration *m, struct e
 bool ledger_set_phase(struct pg *target, const char *migration, const char *phase, struct err *e);
 bool ledger_set_slot_lsn(struct pg *target, const char *migration, lsn_t lsn, struct err *e);
 bool ledger_set_write_pause(struct pg *target, const char *migration, int64_t us, struct err *e);
-bool ledger_set_columns(struct pg *target, const char *migration, const char *columns,
+
+/* The columns that flows read, see pg/altered.h. NULL: not known; an earlier version kept less. */
+struct ledger_columns {
+	const char *lines, *stamps;
+};
+
+bool ledger_columns(struct pg *target, const char *migration, struct arena *a,
+		    struct ledger_columns *out, struct err *e);
+bool ledger_set_columns(struct pg *target, const char *migration, const struct ledger_columns *c,
 			struct err *e);
+
 /* The tables that the migration fills, quoted and qualified. They are known by oid from then on. */
 bool ledger_set_targets(struct pg *target, const char *migration, const char *const *tables,
 			unsigned count, struct err *e);

@@ -1,7 +1,7 @@
 #include "pg/ledger.h"
 
 /* A change of what follows is a step of upgrades[], and one version more. */
-enum { LEDGER_VERSION = 4 };
+enum { LEDGER_VERSION = 5 };
 
 static const char schema_sql[] =
     "CREATE SCHEMA IF NOT EXISTS pgcrossfade;"
@@ -11,7 +11,7 @@ static const char schema_sql[] =
     "  source_system text NOT NULL, source_database text NOT NULL, source_timeline int NOT NULL,"
     "  slot_lsn pg_lsn,"
     "  error text, error_at timestamptz, definitions int, write_pause_us bigint,"
-    "  columns text, targets oid[],"
+    "  columns text, stamps text, targets oid[],"
     "  created_at timestamptz NOT NULL DEFAULT now(), phase_since timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.chunk ("
     "  migration text, relation text, no int, lo text[], hi text[],"
@@ -74,6 +74,7 @@ static const struct {
 	     " ADD COLUMN IF NOT EXISTS targets oid[]" },
 	/* what it is for each run adds to its own rows: see ledger_mark_made() */
 	{ 3, "ALTER TABLE pgcrossfade.definition ADD COLUMN IF NOT EXISTS made oid" },
+	{ 4, "ALTER TABLE pgcrossfade.migration ADD COLUMN IF NOT EXISTS stamps text" },
 };
 
 static const char version_sql[] = "INSERT INTO pgcrossfade.ledger SELECT %d "

@@ -3,101 +3,86 @@
 #include "core/buf.h"
 #include "pg/quote.h"
 
-/* Widening a varchar or a varbit changes no value. */
-static const char now_sql[] =
-    "SELECT coalesce(string_agg(format('column %s of %s was number %s, of type %s', w.name, w.relation, "
-    "a.attnum, format_type(a.atttypid, CASE WHEN a.atttypid IN (1043, 1562) THEN -1 "
-    "ELSE a.atttypmod END)), E'\\n' ORDER BY w.ord), '') "
-    "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(relation, name, ord) "
-    "JOIN pg_attribute a ON a.attrelid = to_regclass(w.relation) AND a.attname = w.name "
-    "AND NOT a.attisdropped";
+#include <string.h>
 
-static unsigned count_reads(const struct plan *plan)
+static unsigned count_columns(const struct plan *plan)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < plan->ntables; i++)
-		for (unsigned k = 0; k < plan->tables[i].ncolumns; k++)
-			n += plan->tables[i].columns[k].read;
+		n += plan->tables[i].ncolumns;
 	return n;
 }
 
-/* Parallel arrays: relation, column. */
-static void put_reads(const struct plan *plan, struct buf *relations, struct buf *names)
+static const char *text_array(struct arena *a, const char *const *items, unsigned n)
+{
+	struct buf text = BUF_INIT;
+
+	buf_text_array(&text, items, n);
+	const char *copy = arena_strdup(a, buf_str(&text));
+	buf_free(&text);
+	return copy;
+}
+
+void columns_list(struct session *s)
 {
 	struct arena scratch = ARENA_INIT;
-	unsigned count = count_reads(plan), n = 0;
-	const char **relation = arena_array(&scratch, count + 1, sizeof *relation);
-	const char **name = arena_array(&scratch, count + 1, sizeof *name);
+	unsigned room = count_columns(s->plan), n = 0;
+	const char **tables = arena_array(&scratch, room, sizeof *tables);
+	const char **names = arena_array(&scratch, room, sizeof *names);
 
-	for (unsigned i = 0; i < plan->ntables; i++)
-		for (unsigned k = 0; k < plan->tables[i].ncolumns; k++) {
-			if (!plan->tables[i].columns[k].read)
+	for (unsigned i = 0; i < s->plan->ntables; i++) {
+		const struct table_plan *t = &s->plan->tables[i];
+		for (unsigned k = 0; k < t->ncolumns; k++) {
+			if (!t->columns[k].read)
 				continue;
-			relation[n] = plan->tables[i].quoted;
-			name[n++] = plan->tables[i].columns[k].name;
+			tables[n] = t->quoted;
+			names[n++] = t->columns[k].name;
 		}
-	buf_text_array(relations, relation, n);
-	buf_text_array(names, name, n);
+	}
+	s->reads = (struct altered_columns){ text_array(&s->arena, tables, n),
+					     text_array(&s->arena, names, n) };
 	arena_finish(&scratch);
 }
 
-/* One a line. */
-static bool load(struct session *s, struct buf *out, struct err *e)
+static bool judge(const struct altered *found, struct err *e)
 {
-	struct buf relations = BUF_INIT, names = BUF_INIT;
-	struct pg_result *r = NULL;
-
-	put_reads(s->plan, &relations, &names);
-	const char *params[] = { buf_str(&relations), buf_str(&names) };
-	bool ok = pg_query_row(s->source, now_sql, 2, params, &r, e);
-	if (ok)
-		buf_puts(out, pg_text(r, 0, 0));
-	pg_result_free(r);
-	buf_free(&relations);
-	buf_free(&names);
-	return ok || err_wrap(e, "look at the columns of the old tables");
+	if (*found->lost)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "%s, when the migration began; it was dropped, renamed or given another type "
+		    "since, and what was copied is not what it holds now; abort this migration "
+		    "and start one that fits the table",
+		    found->lost);
+	return !*found->rewritten ||
+	       err_set(e, ERR_CONFIG,
+		       "%s was altered since the migration began, and its table rewritten: it may "
+		       "hold other values now than those that were copied (ALTER COLUMN ... TYPE "
+		       "... USING); abort this migration and start again",
+		       found->rewritten);
 }
 
-/* The first line of what was that is not the one now. */
-static bool compare(const char *was, const char *now, struct err *e)
+static bool is_same(const char *was, const char *now)
 {
-	while (*was && strcmp(was, now) != 0) {
-		size_t a = strcspn(was, "\n"), b = strcspn(now, "\n");
-		if (a != b || memcmp(was, now, a) != 0)
-			return err_set(
-			    e, ERR_CONFIG,
-			    "%.*s, when the migration began; it was dropped, renamed or given "
-			    "another type since, and its values with it; abort this migration and "
-			    "start one that fits the table",
-			    (int)a, was);
-		was += a + (was[a] == '\n');
-		now += b + (now[b] == '\n');
-	}
-	return true;
+	return was && strcmp(was, now) == 0;
+}
+
+static bool keep(struct session *s, const struct ledger_columns *was,
+		 const struct ledger_columns *now, struct err *e)
+{
+	return (is_same(was->lines, now->lines) && is_same(was->stamps, now->stamps)) ||
+	       ledger_set_columns(s->target, s->migration->name, now, e);
 }
 
 bool columns_same(struct session *s, struct err *e)
 {
-	struct buf now = BUF_INIT;
-	bool ok = !s->columns || (load(s, &now, e) && compare(s->columns, buf_str(&now), e));
+	struct arena scratch = ARENA_INIT;
+	struct ledger_columns was;
+	struct altered found;
+	bool ok = ledger_columns(s->target, s->migration->name, &scratch, &was, e) &&
+		  altered_look(s->source, &s->reads, &was, &scratch, &found, e) &&
+		  judge(&found, e) && keep(s, &was, &found.now, e);
 
-	buf_free(&now);
-	return ok;
-}
-
-bool columns_settle(struct session *s, const char *known, struct err *e)
-{
-	struct buf now = BUF_INIT;
-
-	if (known) {
-		s->columns = known;
-		return columns_same(s, e);
-	}
-	bool ok = load(s, &now, e) &&
-		  ledger_set_columns(s->target, s->migration->name, buf_str(&now), e);
-	if (ok)
-		s->columns = arena_strdup(&s->arena, buf_str(&now));
-	buf_free(&now);
+	arena_finish(&scratch);
 	return ok;
 }

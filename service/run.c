@@ -316,10 +316,9 @@ static bool settle_tables(struct run *r, const struct ledger_migration *m, struc
 	struct session *s = &r->session;
 	const struct migration *file = r->migration;
 
-	if (m && m->columns)
-		return columns_settle(s, m->columns, e);
-	return ledger_set_targets(s->target, file->name, session_targets(s), file->nflows, e) &&
-	       columns_settle(s, NULL, e);
+	return ((m && m->targets_known) ||
+		ledger_set_targets(s->target, file->name, session_targets(s), file->nflows, e)) &&
+	       columns_same(s, e);
 }
 
 /* Nothing is created before the check has passed. */

@@ -108,7 +108,10 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 	if (!migration_compile(s->migration, s->source, s->target, &s->arena, &s->plan, findings,
 			       e))
 		return err_wrap(e, "check");
-	return !findings->failures || refuse(s, findings, e);
+	if (findings->failures)
+		return refuse(s, findings, e);
+	columns_list(s);
+	return true;
 }
 
 static bool estimate(void *context, const struct plan *plan, struct copy_time *out, struct err *e)

@@ -7,6 +7,7 @@
 #define PGCROSSFADE_SERVICE_SESSION_H
 
 #include "core/plan.h"
+#include "pg/altered.h"
 #include "pg/conn.h"
 #include "pg/continuity.h"
 #include "pg/ledger.h"
@@ -22,7 +23,7 @@ struct session {
 	struct pg *target; /* control: ledger, requests; holds the lock of `run` */
 	const char *slot, *publication, *insert_publication;
 	struct plan *plan;            /* NULL until session_compile */
-	const char *columns;          /* NULL until columns_settle */
+	struct altered_columns reads; /* that flows read, with the plan */
 	struct continuity continuity; /* slot NULL until session_stand */
 };
 
