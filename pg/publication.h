@@ -21,4 +21,11 @@ const char *publication_sql(const struct publication *p, struct arena *a);
 bool publication_set(struct pg *source, const struct publication *p, struct err *e);
 bool publication_drop(struct pg *source, const char *name, struct err *e);
 
+/* Of two, each of which may have no tables: what they do that they were not made to do, in words;
+ * and the tables that are in neither of them. NULL: none. */
+bool publication_differences(struct pg *source, const struct publication two[2], struct arena *a,
+			     const char **out, struct err *e);
+bool publication_lacks(struct pg *source, const struct publication two[2], struct arena *a,
+		       const char **out, struct err *e);
+
 #endif

@@ -77,3 +77,11 @@ const char *arena_literal(struct arena *a, const char *text)
 	buf_literal(&b, text);
 	return into_arena(a, &b);
 }
+
+const char *arena_text_array(struct arena *a, const char *const *items, unsigned n)
+{
+	struct buf b = BUF_INIT;
+
+	buf_text_array(&b, items, n);
+	return into_arena(a, &b);
+}

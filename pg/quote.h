@@ -22,5 +22,6 @@ void buf_text_array(struct buf *b, const char *const *items, unsigned n);
 const char *arena_ident(struct arena *a, const char *name);
 const char *arena_qualified(struct arena *a, const char *schema, const char *name);
 const char *arena_literal(struct arena *a, const char *text);
+const char *arena_text_array(struct arena *a, const char *const *items, unsigned n);
 
 #endif

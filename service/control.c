@@ -4,8 +4,8 @@
 #include "core/log.h"
 #include "cutover/hooks.h"
 #include "pg/slot.h"
-#include "service/partitions.h"
 #include "service/requests.h"
+#include "service/unchanged.h"
 
 #include <unistd.h>
 
@@ -59,8 +59,7 @@ static bool look_at_source(struct session *own, struct beat *b, struct err *e)
 	struct continuity_slot slot;
 	bool told; /* if not, the next beat asks again */
 
-	if (b->reads && !(session_same_publications(own, e) && session_same_tables(own, e) &&
-			  partitions_check(own, &told, e)))
+	if (b->reads && !unchanged(own, &told, e))
 		return false;
 	if ((b->reads || b->streams) && !session_check_source(own, &slot, e))
 		return false;

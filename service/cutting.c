@@ -4,9 +4,9 @@
 #include "cutover/switch.h"
 #include "pg/freeze.h"
 #include "service/ending.h"
-#include "service/partitions.h"
 #include "service/rejected.h"
 #include "service/steps.h"
+#include "service/unchanged.h"
 #include "snapshot/settle.h"
 
 #include <inttypes.h>
@@ -50,8 +50,7 @@ static bool check_gate(struct run *r, bool *ready, struct err *e)
 	if (!r->restored)
 		return err_set(e, ERR_CONFIG,
 			       "the stream has not reached the consistent point yet");
-	if (!session_same_publications(&r->session, e) || !session_same_tables(&r->session, e) ||
-	    !partitions_check(&r->session, &told, e) || !stream_lag(r, &lag, e))
+	if (!unchanged(&r->session, &told, e) || !stream_lag(r, &lag, e))
 		return false;
 	if (lag > r->migration->cutover.max_lag)
 		return err_set(e, ERR_CONFIG,
@@ -71,8 +70,7 @@ static bool same_tables_under_lock(struct session *s, struct err *e)
 {
 	bool told;
 
-	if (!session_same_publications(s, e) || !session_same_tables(s, e) ||
-	    !partitions_check(s, &told, e))
+	if (!unchanged(s, &told, e))
 		return false;
 	return told || err_set(e, ERR_RETRY,
 			       "whether a new partition came empty could not be asked: somebody "

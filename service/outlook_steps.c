@@ -40,11 +40,8 @@ static void add_publications(struct session *s, struct outlook *o)
 
 	step->lock = "SHARE UPDATE EXCLUSIVE on each old table, for the statement (milliseconds): "
 		     "reads and writes go on; it waits for VACUUM and DDL";
-	for (int inserts = 0; inserts < 2; inserts++) {
-		struct publication p;
-		session_publication(s, inserts, &p);
-		add_sql(s, step, publication_sql(&p, &s->arena));
-	}
+	for (unsigned i = 0; i < 2; i++)
+		add_sql(s, step, publication_sql(&s->published[i], &s->arena));
 }
 
 static void add_slot(struct session *s, struct outlook *o)

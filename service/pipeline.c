@@ -6,6 +6,7 @@
 #include "pg/flush.h"
 #include "pg/progress.h"
 #include "service/partitions.h"
+#include "service/unchanged.h"
 #include "sink/apply.h"
 #include "sink/durable.h"
 #include "snapshot/judge.h"
@@ -74,14 +75,10 @@ static void table_list(const struct plan *plan, struct arena *a, struct decoder_
 static void publication_list(const struct session *s, struct arena *a, struct decoder_options *out)
 {
 	const char **names = arena_array(a, 2, sizeof *names);
-	unsigned inserts = 0;
 
-	for (unsigned i = 0; i < s->plan->ntables; i++)
-		inserts += s->plan->tables[i].insert_only;
-	if (inserts < s->plan->ntables)
-		names[out->npublications++] = s->publication;
-	if (inserts)
-		names[out->npublications++] = s->insert_publication;
+	for (unsigned i = 0; i < 2; i++)
+		if (s->published[i].ntables)
+			names[out->npublications++] = s->published[i].name;
 	out->publications = names;
 }
 
@@ -172,8 +169,7 @@ bool pipeline_open(struct session *s, struct again *again, struct pipeline **out
 	p->session = s;
 	p->partitions = partitions_create(s);
 	bool ok =
-	    session_check_source(s, &slot, e) && session_same_publications(s, e) &&
-	    session_same_tables(s, e) &&
+	    session_check_source(s, &slot, e) && unchanged_tables(s, e) &&
 	    (pg_open(&s->target_options, &p->target, e) || err_wrap(e, "connect to the target")) &&
 	    load_progress(p, e) && create_judge(p, e) &&
 	    applier_create(p->target, s->plan, p->progress, again, &p->applier, e) &&

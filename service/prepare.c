@@ -1,21 +1,14 @@
-#include "core/log.h"
-#include "pg/ddl.h"
 #include "pg/progress.h"
 #include "pg/publication.h"
-#include "pg/quote.h"
 #include "pg/slot.h"
 #include "service/partitions.h"
 #include "service/steps.h"
 #include "snapshot/definitions.h"
 
-/* --- publications --- */
-
-static bool publish(struct run *r, bool insert_only, struct err *e)
+static bool publish(struct session *s, struct err *e)
 {
-	struct publication p;
-
-	session_publication(&r->session, insert_only, &p);
-	return publication_set(r->session.source, &p, e);
+	return publication_set(s->source, &s->published[0], e) &&
+	       publication_set(s->source, &s->published[1], e);
 }
 
 /* --- the main slot --- */
@@ -63,8 +56,8 @@ static bool ensure_progress(struct run *r, struct err *e)
 /* What comes before the slot. */
 static bool publish_all(struct run *r, const struct ledger_migration *m, struct err *e)
 {
-	return (m->slot_lsn || partitions_record(&r->session, e)) && publish(r, false, e) &&
-	       publish(r, true, e) && (m->slot_lsn || drop_leftover(r, e));
+	return (m->slot_lsn || partitions_record(&r->session, e)) && publish(&r->session, e) &&
+	       (m->slot_lsn || drop_leftover(r, e));
 }
 
 enum outcome prepare_step(struct run *r, struct err *e)

@@ -8,9 +8,9 @@
 #include "pg/heartbeat.h"
 #include "pg/quote.h"
 #include "pg/slot.h"
-#include "service/columns.h"
 #include "service/control.h"
 #include "service/steps.h"
+#include "service/unchanged.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -318,7 +318,7 @@ static bool settle_tables(struct run *r, const struct ledger_migration *m, struc
 
 	return ((m && m->targets_known) ||
 		ledger_set_targets(s->target, file->name, session_targets(s), file->nflows, e)) &&
-	       columns_same(s, e);
+	       unchanged_columns(s, e);
 }
 
 /* Nothing is created before the check has passed. */

@@ -4,7 +4,6 @@
 #include "pg/heartbeat.h"
 #include "pg/progress.h"
 #include "pg/quote.h"
-#include "service/columns.h"
 #include "service/estimate.h"
 
 static const char *search_path_sql(struct arena *a, const struct name_list *names)
@@ -103,6 +102,62 @@ static bool refuse(struct session *s, const struct findings *findings, struct er
 	    s->migration->file);
 }
 
+/* Of the tables that are followed by inserts only, or of the others. */
+static void list_published(struct session *s, bool insert_only, struct publication *out)
+{
+	const char **tables = arena_array(&s->arena, s->plan->ntables, sizeof *tables);
+
+	*out = (struct publication){ .name = insert_only ? s->insert_publication : s->publication,
+				     .publish = insert_only ? "insert, truncate"
+							    : "insert, update, delete, truncate",
+				     .tables = tables };
+	for (unsigned i = 0; i < s->plan->ntables; i++)
+		if (s->plan->tables[i].insert_only == insert_only)
+			tables[out->ntables++] = s->plan->tables[i].quoted;
+}
+
+static void list_childless(struct session *s)
+{
+	const struct migration *m = s->migration;
+	const char **tables = arena_array(&s->arena, m->nflows, sizeof *tables);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->nflows; i++) {
+		const struct flow_def *f = &m->flows[i];
+		if (!f->only)
+			tables[n++] = arena_qualified(&s->arena, f->from.schema, f->from.name);
+	}
+	s->childless = arena_text_array(&s->arena, tables, n);
+}
+
+static unsigned count_columns(const struct plan *plan)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < plan->ntables; i++)
+		n += plan->tables[i].ncolumns;
+	return n;
+}
+
+static void list_reads(struct session *s)
+{
+	unsigned room = count_columns(s->plan), n = 0;
+	const char **tables = arena_array(&s->arena, room, sizeof *tables);
+	const char **names = arena_array(&s->arena, room, sizeof *names);
+
+	for (unsigned i = 0; i < s->plan->ntables; i++) {
+		const struct table_plan *t = &s->plan->tables[i];
+		for (unsigned k = 0; k < t->ncolumns; k++) {
+			if (!t->columns[k].read)
+				continue;
+			tables[n] = t->quoted;
+			names[n++] = t->columns[k].name;
+		}
+	}
+	s->reads = (struct altered_columns){ arena_text_array(&s->arena, tables, n),
+					     arena_text_array(&s->arena, names, n) };
+}
+
 bool session_compile(struct session *s, struct findings *findings, struct err *e)
 {
 	if (!migration_compile(s->migration, s->source, s->target, &s->arena, &s->plan, findings,
@@ -110,7 +165,10 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 		return err_wrap(e, "check");
 	if (findings->failures)
 		return refuse(s, findings, e);
-	columns_list(s);
+	list_published(s, false, &s->published[0]);
+	list_published(s, true, &s->published[1]);
+	list_childless(s);
+	list_reads(s);
 	return true;
 }
 
@@ -143,156 +201,6 @@ const char **session_targets(struct session *s)
 	for (unsigned i = 0; i < m->nflows; i++)
 		targets[i] = arena_qualified(&s->arena, m->flows[i].to.schema, m->flows[i].to.name);
 	return targets;
-}
-
-void session_publication(struct session *s, bool insert_only, struct publication *out)
-{
-	const char **tables = arena_array(&s->arena, s->plan->ntables, sizeof *tables);
-
-	*out = (struct publication){ .name = insert_only ? s->insert_publication : s->publication,
-				     .publish = insert_only ? "insert, truncate"
-							    : "insert, update, delete, truncate",
-				     .tables = tables };
-	for (unsigned i = 0; i < s->plan->ntables; i++)
-		if (s->plan->tables[i].insert_only == insert_only)
-			tables[out->ntables++] = s->plan->tables[i].quoted;
-}
-
-/* The publications hold the tables by oid: what they were made for, also after a restart. */
-static void put_tables(const struct session *s, struct buf *sql)
-{
-	buf_puts(sql, "SELECT string_agg(name, ', ') FROM (VALUES ");
-	for (unsigned i = 0; i < s->plan->ntables; i++) {
-		buf_puts(sql, i ? ", (" : "(");
-		buf_literal(sql, s->plan->tables[i].quoted);
-		buf_putc(sql, ')');
-	}
-	buf_puts(sql, ") AS t (name) WHERE NOT EXISTS (SELECT FROM pg_publication p "
-		      "JOIN pg_publication_rel r ON r.prpubid = p.oid "
-		      "WHERE r.prrelid = to_regclass(t.name) AND p.pubname IN (");
-	buf_literal(sql, s->publication);
-	buf_puts(sql, ", ");
-	buf_literal(sql, s->insert_publication);
-	buf_puts(sql, "))");
-}
-
-static bool same_names(struct session *s, struct err *e)
-{
-	struct buf sql = BUF_INIT;
-	struct pg_result *r = NULL;
-
-	put_tables(s, &sql);
-	bool ok = pg_query_row(s->source, sql.data, 0, NULL, &r, e) ||
-		  err_wrap(e, "look at the old tables");
-	if (ok && pg_value(r, 0, 0))
-		ok = err_set(
-		    e, ERR_CONFIG,
-		    "%s: renamed, or dropped and made again, or taken out of the publication, "
-		    "since the migration began; give "
-		    "the table its name back, or abort and start again",
-		    pg_text(r, 0, 0));
-	pg_result_free(r);
-	buf_free(&sql);
-	return ok;
-}
-
-/* Of old tables whose flows do not say only: true. A partitioned one has partitions. */
-static void put_children(const struct session *s, struct buf *sql)
-{
-	buf_puts(sql, "SELECT inhrelid::regclass, inhparent::regclass FROM pg_inherits "
-		      "JOIN pg_class p ON p.oid = inhparent AND p.relkind = 'r' "
-		      "WHERE inhparent = ANY (ARRAY[NULL");
-	for (unsigned i = 0; i < s->migration->nflows; i++) {
-		const struct flow_def *f = &s->migration->flows[i];
-		struct buf name = BUF_INIT;
-
-		buf_qualified(&name, f->from.schema, f->from.name);
-		if (!f->only) {
-			buf_puts(sql, ", to_regclass(");
-			buf_literal(sql, name.data);
-			buf_putc(sql, ')');
-		}
-		buf_free(&name);
-	}
-	buf_puts(sql, "]) LIMIT 1");
-}
-
-static bool no_children(struct session *s, struct err *e)
-{
-	struct buf sql = BUF_INIT;
-	struct pg_result *r = NULL;
-
-	put_children(s, &sql);
-	bool ok = pg_query(s->source, sql.data, 0, NULL, &r, e) ||
-		  err_wrap(e, "look for children of the old tables");
-	if (ok && pg_rows(r))
-		ok =
-		    err_set(e, ERR_CONFIG,
-			    "%s inherits from %s since the migration began, and a flow from a "
-			    "parent does not read its children's rows; ALTER TABLE ... NO INHERIT, "
-			    "or say only: true, and start run again",
-			    pg_text(r, 0, 0), pg_text(r, 0, 1));
-	pg_result_free(r);
-	buf_free(&sql);
-	return ok;
-}
-
-bool session_same_tables(struct session *s, struct err *e)
-{
-	return same_names(s, e) && no_children(s, e) && columns_same(s, e);
-}
-
-static void put_publication(const char *name, bool insert_only, unsigned *count, struct buf *sql)
-{
-	buf_puts(sql, (*count)++ ? ", (" : "(");
-	buf_literal(sql, name);
-	buf_puts(sql, insert_only ? ", true, false, false, true)" : ", true, true, true, true)");
-}
-
-static void put_publications(const struct session *s, struct buf *sql)
-{
-	unsigned inserts = 0, count = 0;
-
-	for (unsigned i = 0; i < s->plan->ntables; i++)
-		inserts += s->plan->tables[i].insert_only;
-	buf_puts(sql, "WITH want (name, i, u, d, t) AS (VALUES ");
-	if (inserts < s->plan->ntables)
-		put_publication(s->publication, false, &count, sql);
-	if (inserts)
-		put_publication(s->insert_publication, true, &count, sql);
-	buf_puts(sql, ") SELECT string_agg(what, '; ') FROM ("
-		      "SELECT name || CASE WHEN p.oid IS NULL THEN ' was dropped' "
-		      "ELSE ' publishes other things than it did' END AS what "
-		      "FROM want LEFT JOIN pg_publication p ON pubname = name "
-		      "WHERE (i, u, d, t, false) IS DISTINCT FROM (pubinsert, pubupdate, "
-		      "pubdelete, pubtruncate, pubviaroot)");
-	if (pg_server_version(s->source) >= 150000)
-		buf_puts(sql,
-			 " UNION ALL SELECT name || ' has a row filter or a column list for ' "
-			 "|| prrelid::regclass FROM want JOIN pg_publication p ON pubname = name "
-			 "JOIN pg_publication_rel ON prpubid = p.oid "
-			 "WHERE prqual IS NOT NULL OR prattrs IS NOT NULL");
-	buf_puts(sql, ") AS differences");
-}
-
-bool session_same_publications(struct session *s, struct err *e)
-{
-	struct buf sql = BUF_INIT;
-	struct pg_result *r = NULL;
-
-	put_publications(s, &sql);
-	bool ok = pg_query_row(s->source, buf_str(&sql), 0, NULL, &r, e) ||
-		  err_wrap(e, "look at the publications");
-	if (ok && pg_value(r, 0, 0))
-		ok =
-		    err_set(e, ERR_CONFIG,
-			    "publication %s: changes may be missing in the stream; abort and start "
-			    "again (if nobody has written the old tables since, putting the "
-			    "publication back is enough)",
-			    pg_text(r, 0, 0));
-	pg_result_free(r);
-	buf_free(&sql);
-	return ok;
 }
 
 static void put_flow(const struct flow_def *f, struct buf *b)

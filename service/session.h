@@ -22,9 +22,11 @@ struct session {
 	struct pg *source; /* control: catalog, publication, barrier, blockers */
 	struct pg *target; /* control: ledger, requests; holds the lock of `run` */
 	const char *slot, *publication, *insert_publication;
-	struct plan *plan;            /* NULL until session_compile */
-	struct altered_columns reads; /* that flows read, with the plan */
-	struct continuity continuity; /* slot NULL until session_stand */
+	struct plan *plan;               /* NULL until session_compile; so is what follows */
+	struct publication published[2]; /* what is to be: of all changes, and of inserts only */
+	struct altered_columns reads;    /* that flows read */
+	const char *childless;           /* old tables that may have no children, a text[] */
+	struct continuity continuity;    /* slot NULL until session_stand */
 };
 
 /* The names alone, no connection. session_close ends it. */
@@ -49,19 +51,6 @@ bool session_check(struct session *s, int64_t data_ms, struct findings *findings
 
 /* The new tables that the file names, quoted and qualified: one a flow. */
 const char **session_targets(struct session *s);
-
-/* What is published: of the tables that are followed by inserts only, or of the others. */
-void session_publication(struct session *s, bool insert_only, struct publication *out);
-
-/*
- * Are the old tables still those the publications were made for, with the same columns? A renamed
- * one, or one that was dropped and made again, is no longer followed under its name. One with an
- * inheritance child shows rows that its flows do not read.
- */
-bool session_same_tables(struct session *s, struct err *e);
-
-/* Do the publications still say what session_publication() makes them say? */
-bool session_same_publications(struct session *s, struct err *e);
 
 /* What identifies the source and the flows, for the ledger to hold against a restart. */
 struct session_identity {
