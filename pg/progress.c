@@ -12,7 +12,7 @@ static const char update_name[] = "progress", claim_name[] = "claim", all_name[]
 	"changes = changes + $6::bigint, transactions = transactions + $7::bigint "                \
 	"WHERE migration = $1::text AND direction = $2::text AND part = 0 AND lsn = $3::pg_lsn"
 
-bool progress_create(struct pg *target, const struct progress *p, struct err *e)
+bool progress_ensure(struct pg *target, const struct progress *p, struct err *e)
 {
 	char lsn[LSN_TEXT];
 	const char *params[] = { p->migration, p->direction, p->system, p->slot,
@@ -21,7 +21,7 @@ bool progress_create(struct pg *target, const struct progress *p, struct err *e)
 	return pg_query(
 		   target,
 		   "INSERT INTO pgcrossfade.progress (migration, direction, part, system, slot, "
-		   "lsn) VALUES ($1, $2, 0, $3, $4, $5::pg_lsn)",
+		   "lsn) VALUES ($1, $2, 0, $3, $4, $5::pg_lsn) ON CONFLICT DO NOTHING",
 		   5, params, NULL, e) ||
 	       err_wrap(e, "write progress");
 }

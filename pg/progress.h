@@ -19,7 +19,8 @@ struct progress {
 	uint64_t changes, transactions;
 };
 
-bool progress_create(struct pg *target, const struct progress *p, struct err *e);
+/* Where there is a row already, it stays. */
+bool progress_ensure(struct pg *target, const struct progress *p, struct err *e);
 
 /* *out NULL: no row */
 bool progress_load(struct pg *target, const char *migration, const char *direction, struct arena *a,

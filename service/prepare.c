@@ -36,21 +36,14 @@ static enum outcome make_slot(struct run *r, struct err *e)
 	return made;
 }
 
-static bool ensure_progress(struct run *r, struct err *e)
+static bool ensure_progress(struct session *s, struct err *e)
 {
-	struct session *s = &r->session;
-	struct ledger_migration *m;
-	struct progress *have;
+	const struct progress p = { .migration = s->migration->name,
+				    .direction = "forward",
+				    .system = s->continuity.system,
+				    .slot = s->slot };
 
-	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, e))
-		return false;
-	struct progress p = { .migration = m->name,
-			      .direction = "forward",
-			      .system = m->source_system,
-			      .slot = s->slot };
-
-	return progress_load(s->target, m->name, "forward", &s->arena, &have, e) &&
-	       (have || progress_create(s->target, &p, e));
+	return progress_ensure(s->target, &p, e);
 }
 
 /* What comes before the slot. */
@@ -73,7 +66,7 @@ enum outcome prepare_step(struct run *r, struct err *e)
 		made = make_slot(r, e);
 	if (made != STEP_NEXT)
 		return made;
-	bool ok = ensure_progress(r, e) && session_stand(s, e) &&
+	bool ok = session_stand(s, e) && ensure_progress(s, e) &&
 		  definitions_put_away(s->plan, s->target, e);
 	return ok ? STEP_NEXT : STEP_FAILED;
 }
