@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { CONNECTIONS = 2 };
+enum { CONNECTIONS = 2, CANCEL_MS = 100 };
 
 struct seat {
 	struct pg *connections[CONNECTIONS];
@@ -32,6 +32,19 @@ bool team_connect(const struct team_member *m, const struct pg_options *to, stru
 	seat->connections[seat->count++] = *out;
 	pthread_mutex_unlock(&m->team->lock);
 	return true;
+}
+
+void team_release(const struct team_member *m, const struct pg *pg)
+{
+	struct seat *seat = &m->team->seats[m->no];
+	unsigned kept = 0;
+
+	pthread_mutex_lock(&m->team->lock);
+	for (unsigned i = 0; i < seat->count; i++)
+		if (seat->connections[i] != pg)
+			seat->connections[kept++] = seat->connections[i];
+	seat->count = kept;
+	pthread_mutex_unlock(&m->team->lock);
 }
 
 static void leave(struct team *t, unsigned no)
@@ -78,16 +91,33 @@ enum crew_state team_wait(struct team *t, int timeout_ms, struct err *e)
 	return crew_wait(t->crew, timeout_ms, e);
 }
 
-void team_destroy(struct team *t)
+static void cancel_all(struct team *t)
 {
-	if (!t)
-		return;
-	crew_stop(t->crew);
 	pthread_mutex_lock(&t->lock);
 	for (unsigned i = 0; i < t->nseats; i++)
 		for (unsigned k = 0; k < t->seats[i].count; k++)
 			pg_cancel(t->seats[i].connections[k]);
 	pthread_mutex_unlock(&t->lock);
+}
+
+/* A cancel that came before the command had begun would be lost. */
+static void stop(struct team *t)
+{
+	struct err ignored = ERR_INIT;
+
+	crew_stop(t->crew);
+	while (crew_wait(t->crew, 0, &ignored) == CREW_RUNNING) {
+		cancel_all(t);
+		crew_wait(t->crew, CANCEL_MS, &ignored);
+	}
+}
+
+void team_destroy(struct team *t)
+{
+	if (!t)
+		return;
+	if (t->crew)
+		stop(t);
 	crew_destroy(t->crew);
 	pthread_mutex_destroy(&t->lock);
 	free(t->seats);

@@ -3,7 +3,7 @@
  * run can be cancelled.
  *
  * Ownership  as core/crew.h; a worker's connections are the team's once team_connect has
- *            made them, and are closed when its work returns.
+ *            made them, and are closed when its work returns, but for those released.
  */
 #ifndef PGCROSSFADE_PG_TEAM_H
 #define PGCROSSFADE_PG_TEAM_H
@@ -29,9 +29,12 @@ bool team_start(unsigned workers, team_work *work, void *arg, struct team **out,
 bool team_connect(const struct team_member *m, const struct pg_options *to, struct pg **out,
 		  struct err *e);
 
+/* For the worker: a connection that is to outlive its work. Nobody cancels or closes it then. */
+void team_release(const struct team_member *m, const struct pg *pg);
+
 enum crew_state team_wait(struct team *t, int timeout_ms, struct err *e);
 
-/* Cancels what runs, joins. NULL is fine. */
+/* Cancels what runs, and what begins still; joins. NULL is fine. */
 void team_destroy(struct team *t);
 
 #endif

@@ -6,12 +6,12 @@
 
 #include <stdlib.h>
 
-bool generation_connect(const struct pg_options *source, struct pg **out, struct err *e)
+struct pg_options generation_options(const struct pg_options *source)
 {
 	struct pg_options walsender = *source;
 
 	walsender.replication = true;
-	return pg_open(&walsender, out, e) || err_wrap(e, "connect to the source for a slot");
+	return walsender;
 }
 
 bool generation_make(struct pg *pg, const struct generation_slot *slot, struct generation *out,

@@ -30,9 +30,11 @@ struct generation_slot {
 	bool temporary; /* false: the main slot, whose own snapshot serves the first generation */
 };
 
-/* The connection; then the slot, which waits for the transactions that are open at the source. It
- * takes the connection over where it succeeds. */
-bool generation_connect(const struct pg_options *source, struct pg **out, struct err *e);
+/* What its connection is opened with. */
+struct pg_options generation_options(const struct pg_options *source);
+
+/* Waits for the transactions that are open at the source, and takes the connection over where it
+ * succeeds. */
 bool generation_make(struct pg *pg, const struct generation_slot *slot, struct generation *out,
 		     struct err *e);
 

@@ -162,10 +162,11 @@ void reread_destroy(struct reread *r)
 /* Not for ever: the transaction that it waits for may be the applier's own, open between two parts. */
 static bool open_generation(struct reread *r, const struct generation_slot *slot, struct err *e)
 {
+	const struct pg_options walsender = generation_options(&r->options.source);
 	struct pg *pg;
 
-	if (!generation_connect(&r->options.source, &pg, e))
-		return false;
+	if (!pg_open(&walsender, &pg, e))
+		return err_wrap(e, "connect to the source for a slot");
 	if (pg_exec(pg, "SET lock_timeout = '10s'", e) &&
 	    generation_make(pg, slot, &r->generation, e))
 		return true;
