@@ -1,11 +1,11 @@
 /* What stands in the new tables, and what the copy takes off them for a while. */
 #include "transform/check.h"
 
-#include "pg/conn.h"
+#include "pg/away.h"
 #include "pg/ddl.h"
 #include "pg/quote.h"
 
-#include <inttypes.h>
+#include <string.h>
 
 static bool check_empty(struct check *c, const struct flow *f, struct err *e)
 {
@@ -24,98 +24,107 @@ static bool check_empty(struct check *c, const struct flow *f, struct err *e)
 	return true;
 }
 
-/*
- * $1: the target table; $2: those of all flows; $3: the flow's key columns. Counts by kind of what
- * is put away; tables outside the migration that this one refers to; what is unique and stays,
- * the flow's own key left out.
- */
-static const char definitions_sql[] =
-    "WITH ours AS (SELECT to_regclass(t)::oid AS rel FROM unnest($2::text[]) t UNION"
-    "  SELECT p.relid FROM unnest($2::text[]) t, pg_partition_tree(to_regclass(t)) p),"
-    " indexes AS (SELECT x.relname, i.indisunique OR i.indisexclusion AS alone,"
-    "  i.indisreplident OR NOT i.indisvalid OR EXISTS (SELECT FROM pg_depend d"
-    "   LEFT JOIN pg_constraint f ON d.classid = 'pg_constraint'::regclass AND f.oid = d.objid"
-    "   WHERE d.deptype = 'n' AND (f.conrelid = ANY (SELECT rel FROM ours)) IS NOT TRUE"
-    "   AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indexrelid"
-    "    OR d.refclassid = 'pg_constraint'::regclass AND d.refobjid = c.oid)) AS stays,"
-    "  (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_attribute a"
-    "   WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]))"
-    "  = (SELECT array_agg(k ORDER BY k) FROM unnest($3::text[]) k) AS flow_key"
-    "  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
-    "  LEFT JOIN pg_constraint c ON c.conindid = x.oid AND c.contype IN ('p', 'u', 'x')"
-    "  WHERE i.indrelid = $1::oid) "
-    "SELECT (SELECT count(*) FROM indexes WHERE NOT alone AND NOT stays),"
-    " (SELECT count(*) FROM indexes WHERE alone AND NOT stays),"
-    " (SELECT count(*) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'f'),"
-    " (SELECT string_agg(DISTINCT format('%I.%I', n.nspname, p.relname), ', ') FROM pg_constraint c"
-    "  JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace n ON n.oid = p.relnamespace"
-    "  WHERE c.conrelid = $1::oid AND c.contype = 'f' AND NOT p.oid"
-    "   = ANY (SELECT to_regclass(t) FROM unnest($2::text[]) t)),"
-    " (SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM indexes"
-    "  WHERE alone AND stays AND flow_key IS NOT TRUE)";
+/* --- what is put away for the copy --- */
 
 static const char *target_array(struct check *c)
 {
 	const char **names = arena_array(c->arena, c->m->nflows, sizeof *names);
-	struct buf all = BUF_INIT;
 
 	for (unsigned i = 0; i < c->m->nflows; i++) {
 		const struct table_name *to = &c->m->flows[i].to;
 		names[i] = arena_qualified(c->arena, to->schema, to->name);
 	}
-	buf_text_array(&all, names, c->m->nflows);
-	return sql_text(c->arena, &all);
+	return arena_text_array(c->arena, names, c->m->nflows);
 }
 
-/* As snapshot/definitions.c puts them away: a lookup's indexes stay, and all that is unique
- * where rows may be put aside. */
-static void report_definitions(struct check *c, const struct flow *f, const struct pg_result *r)
-{
-	int64_t plain = f->lookup ? 0 : pg_int(r, 0, 0);
-	int64_t unique = f->lookup || c->m->rejects ? 0 : pg_int(r, 0, 1);
-	int64_t foreign = pg_int(r, 0, 2);
+struct counts {
+	unsigned plain, unique, foreign;
+	const char *stay; /* unique ones that do, but for the flow's own key; "": none */
+};
 
-	if (plain + unique + foreign)
+static void count(struct check *c, struct counts *n, const struct pg_result *r, unsigned row)
+{
+	const char *kind = pg_text(r, row, AWAY_KIND), *stays = pg_value(r, row, AWAY_STAYS);
+	bool plain = strcmp(kind, "index") == 0, foreign = strcmp(kind, "foreign key") == 0;
+
+	n->plain += !stays && plain;
+	n->foreign += !stays && foreign;
+	n->unique += !stays && !plain && !foreign;
+	if (stays && !plain && !pg_bool(r, row, AWAY_FLOW_KEY) &&
+	    (strcmp(stays, "rested") == 0 || strcmp(stays, "held") == 0))
+		n->stay = arena_printf(c->arena, "%s%s%s", n->stay, *n->stay ? ", " : "",
+				       pg_text(r, row, AWAY_NAME));
+}
+
+static bool count_all(struct check *c, const struct away_scope *scope, struct counts *n,
+		      struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = true;
+
+	for (int turn = 0; ok && turn < 2; turn++) {
+		ok = away_list(c->target.pg, scope, turn == 0, &r, e);
+		for (unsigned i = 0; ok && i < pg_rows(r); i++)
+			count(c, n, r, i);
+		pg_result_free(r);
+		r = NULL;
+	}
+	return ok;
+}
+
+static void report_definitions(struct check *c, const struct flow *f, const struct counts *n)
+{
+	if (n->plain + n->unique + n->foreign)
 		check_pass(c, f->subject,
-			   "put away for the copy and built again after it: %" PRId64
-			   " indexes, %" PRId64 " unique ones, %" PRId64 " foreign keys",
-			   plain, unique, foreign);
-}
-
-/* Chunks of several snapshots are not one moment of the source. With rejects it is put aside. */
-static void warn_of_unique(struct check *c, const struct flow *f, const char *names)
-{
-	if (*names && !f->lookup && !c->m->rejects)
+			   "put away for the copy and built again after it: %u indexes, %u unique "
+			   "ones, %u foreign keys",
+			   n->plain, n->unique, n->foreign);
+	/* chunks of several snapshots are not one moment of the source */
+	if (*n->stay)
 		check_warn(c, f->subject,
 			   "%s of %s.%s stays in place while copying, as something outside the "
 			   "flows rests on it or it is the replica identity, so a value of it that "
 			   "goes from one row to another meanwhile may stop the run; drop what "
 			   "rests on it until the stream is past the consistent point, or raise "
 			   "snapshot_max_age",
-			   names, f->to->schema, f->to->name);
+			   n->stay, f->to->schema, f->to->name);
+}
+
+/* $1: the target table; $2: those of all flows. */
+static const char outside_sql[] =
+    "SELECT string_agg(DISTINCT format('%I.%I', n.nspname, p.relname), ', ') FROM pg_constraint c"
+    " JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace n ON n.oid = p.relnamespace"
+    " WHERE c.conrelid = to_regclass($1) AND c.contype = 'f'"
+    " AND NOT p.oid = ANY (SELECT to_regclass(t) FROM unnest($2::text[]) t)";
+
+static bool warn_of_outside(struct check *c, const struct flow *f, const struct away_scope *scope,
+			    struct err *e)
+{
+	const char *params[] = { scope->target, scope->targets };
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(c->target.pg, outside_sql, 2, params, &r, e);
+
+	if (ok && pg_value(r, 0, 0))
+		check_warn(c, f->subject,
+			   "%s.%s refers to %s, which no flow fills; see that its rows are there "
+			   "before the stream is past the consistent point",
+			   f->to->schema, f->to->name, pg_text(r, 0, 0));
+	pg_result_free(r);
+	return ok;
 }
 
 static bool check_definitions(struct check *c, const struct flow *f, struct err *e)
 {
-	struct buf key = BUF_INIT;
-	struct pg_result *r = NULL;
+	const struct away_scope scope = { f->plan->target, target_array(c), f->plan->key_array,
+					  f->lookup, c->m->rejects };
+	struct counts n = { .stay = "" };
 
-	buf_text_array(&key, f->def->key.names, f->def->key.count);
-	const char *params[] = { arena_printf(c->arena, "%" PRIu32, f->to->oid), target_array(c),
-				 sql_text(c->arena, &key) };
-	bool ok = pg_query_row(c->target.pg, definitions_sql, 3, params, &r, e);
-
-	if (ok && !c->started) {
-		report_definitions(c, f, r);
-		warn_of_unique(c, f, pg_text(r, 0, 4));
+	if (!c->started) {
+		if (!count_all(c, &scope, &n, e))
+			return false;
+		report_definitions(c, f, &n);
 	}
-	if (ok && pg_value(r, 0, 3))
-		check_warn(c, f->subject,
-			   "%s.%s refers to %s, which no flow fills; see that its rows are there "
-			   "before the stream is past the consistent point",
-			   f->to->schema, f->to->name, pg_text(r, 0, 3));
-	pg_result_free(r);
-	return ok;
+	return warn_of_outside(c, f, &scope, e);
 }
 
 /* --- what a row only points to --- */

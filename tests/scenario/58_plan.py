@@ -53,6 +53,8 @@ def decisions(plan):
         raise Failed("plan writes children before parents")
     must_be("audit's snapshot", [t["one_snapshot"] for t in plan["tables"]
                                  if t["table"] == "public.audit"], [True])
+    must_be("foreign keys that are validated", [d["validate"] for d in plan["definitions"]
+                                                if d["kind"] == "foreign key"], [True])
     phases = [step["phase"] for step in plan["steps"]]
     must_be("order of phases", list(dict.fromkeys(phases)),
             ["prepare", "copy", "stream", "cutover", "switched"])
