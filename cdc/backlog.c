@@ -189,6 +189,18 @@ static enum source_result over(struct backlog *b, struct source_frame *out)
 	return SOURCE_OVER;
 }
 
+static enum source_result failed(struct backlog *b, const PGresult *res, struct err *e)
+{
+	pg_fail(b->pg, res, e);
+	return SOURCE_FAILED;
+}
+
+/* It ended the session, and may not have closed the connection yet. */
+static bool has_ended(const struct backlog *b, const struct err *e)
+{
+	return pg_lost(b->pg) || strncmp(e->sqlstate, "57P", 3) == 0;
+}
+
 /* What the server refuses here it may still stream. */
 static enum source_result refused(struct backlog *b, const PGresult *res, struct source_frame *out,
 				  struct err *e)
@@ -196,7 +208,7 @@ static enum source_result refused(struct backlog *b, const PGresult *res, struct
 	struct arena scratch = ARENA_INIT;
 
 	pg_fail(b->pg, res, e);
-	if (pg_lost(b->pg))
+	if (has_ended(b, e))
 		return SOURCE_FAILED;
 	log_event(LOG_WARN, "drain.refused", "reason=%s", log_quote(&scratch, e->text));
 	arena_finish(&scratch);
@@ -338,16 +350,19 @@ static enum source_result read_row(struct backlog *b, struct source_frame *out, 
 	return result;
 }
 
-/* Rows were handed on: an error here leaves nothing to go on from. */
-static enum source_result read_end(struct backlog *b, struct err *e)
+/* The COPY begins before the function runs. Once rows were handed on, an error leaves nothing to go
+ * on from. */
+static enum source_result read_end(struct backlog *b, struct source_frame *out, struct err *e)
 {
 	PGresult *res = NULL;
 
 	while (next_result(b, &res) && res) {
-		bool ok = PQresultStatus(res) == PGRES_COMMAND_OK || pg_fail(b->pg, res, e);
+		enum source_result result = SOURCE_DRY;
+		if (PQresultStatus(res) != PGRES_COMMAND_OK)
+			result = b->header ? failed(b, res, e) : refused(b, res, out, e);
 		PQclear(res);
-		if (!ok)
-			return SOURCE_FAILED;
+		if (result != SOURCE_DRY)
+			return result;
 	}
 	if (PQisBusy(b->conn))
 		return SOURCE_DRY;
@@ -373,7 +388,7 @@ static enum source_result backlog_read(struct source *source, struct source_fram
 			result = read_row(b, out, e);
 			break;
 		case ENDING:
-			result = read_end(b, e);
+			result = read_end(b, out, e);
 			break;
 		}
 	} while (result == SOURCE_DRY && b->state != before);

@@ -2,7 +2,8 @@
 
 Built while no run is up: random changes under a transaction that was open before them, one of
 many rows in the middle. The run that drains it is killed and cut off meanwhile. The journal has
-no key at the target, so a transaction applied twice shows.
+no key at the target, so a transaction applied twice shows. What the server has no room to put aside
+is streamed.
 """
 from harness import bank
 from harness.compare import must_equal
@@ -21,6 +22,10 @@ DO $$ BEGIN
   END LOOP;
 END $$
 """
+
+# Little WAL, and more than a step's work_mem when it is decoded; and what makes it a backlog.
+LARGE = "INSERT INTO public.account SELECT i, i, repeat('z', 1000000) FROM generate_series(900001, 900080) i"
+MUCH = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 17000000))"
 
 DRAINING = """
 SELECT pid FROM pg_stat_activity
@@ -59,6 +64,18 @@ def applied(s):
     return s.target.value("SELECT changes FROM pgcrossfade.progress")
 
 
+def no_room(s, migration):
+    migration.terminate()
+    s.source.run("ALTER ROLE postgres SET temp_file_limit = '1MB'")
+    s.source.run(LARGE)
+    s.source.rows(MUCH)
+    migration.start()
+    drain(migration)
+    must_equal(migration)
+    if "drain.refused reason=\"temporary file size exceeds" not in migration.log_text():
+        raise Failed("the server did not refuse the drain")
+
+
 def scenario(s):
     migration = bank.stopped(s, accounts=20000, entries=0)
     with s.writers(TABLES, count=2) as writers:
@@ -86,3 +103,4 @@ def scenario(s):
     left = s.source.rows("SELECT slot_name FROM pg_replication_slots")
     if left != [(migration.slot,)]:
         raise Failed(f"slots left: {left}")
+    no_room(s, migration)
