@@ -70,8 +70,19 @@ static bool gone(const struct table_plan *t, unsigned column, struct err *e)
 	return err_set(
 	    e, ERR_CONFIG,
 	    "column \"%s\" of %s is read by a flow, but the stream no longer carries it: "
-	    "it was dropped or renamed, or can hold long values now; abort this migration and "
-	    "start one that fits the table",
+	    "it was dropped or renamed; abort this migration and start one that fits the table",
+	    t->columns[column].name, t->label);
+}
+
+/* The plan is made anew with the next try, of the table as it is by then. */
+static bool unsent(const struct table_plan *t, unsigned column, struct err *e)
+{
+	return err_set(
+	    e, ERR_RETRY,
+	    "a long \"%s\" of %s did not come with an UPDATE that left it as it was: the table had "
+	    "another replica identity then, or the column was widened since run began; run looks "
+	    "at the table again, and if it stays here, give the table back the replica identity "
+	    "that it had until run is past it",
 	    t->columns[column].name, t->label);
 }
 
@@ -88,9 +99,12 @@ bool binding_check(const struct binding *b, enum change_kind kind, const struct 
 		    "column \"%s\" of %s was %s when the migration began and has another "
 		    "type now; abort this migration and start one that fits the table",
 		    t->columns[b->retyped].name, t->label, t->columns[b->retyped].type);
-	for (unsigned i = 0; after && i < t->ncolumns; i++)
-		if (t->columns[i].read && after[i].kind == VALUE_UNCHANGED &&
-		    !(kind == CHANGE_UPDATE && t->columns[i].toastable))
-			return gone(t, i, e);
+	for (unsigned i = 0; after && i < t->ncolumns; i++) {
+		const struct plan_column *c = &t->columns[i];
+		if (!c->read || after[i].kind != VALUE_UNCHANGED ||
+		    (kind == CHANGE_UPDATE && c->toastable))
+			continue;
+		return kind == CHANGE_UPDATE && c->varlena ? unsent(t, i, e) : gone(t, i, e);
+	}
 	return true;
 }

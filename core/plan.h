@@ -52,6 +52,7 @@ struct plan_column {
 	bool not_null;
 	bool identity;  /* in the replica identity */
 	bool toastable; /* may arrive VALUE_UNCHANGED with no old value beside it */
+	bool varlena;   /* so it may if the identity was, or the column gets, another */
 	bool read;      /* some flow of the table reads it */
 };
 

@@ -62,7 +62,7 @@ static const char columns_sql[] =
     "    AND d.refclassid = 'pg_class'::regclass)"
     "  ORDER BY d.classid = 'pg_class'::regclass DESC LIMIT 1),"
     " b.typtype = 'e' OR (b.oid = 'bpchar'::regtype AND a.atttypmod >= 4"
-    "  AND coalesce(co.collisdeterministic, true))"
+    "  AND coalesce(co.collisdeterministic, true)), a.attlen = -1"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_type t ON t.oid = a.atttypid"
     " JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd'"
@@ -159,6 +159,7 @@ static struct catalog_column take_column(struct arena *a, const struct pg_result
 		.toastable = pg_bool(r, row, 13),
 		.sequence = kept(a, r, row, 14),
 		.one_text = pg_bool(r, row, 7) || pg_bool(r, row, 15),
+		.varlena = pg_bool(r, row, 16),
 	};
 }
 

@@ -32,6 +32,7 @@ struct catalog_column {
 	char generated;       /* 's' stored, 'v' virtual, 0 */
 	char identity;        /* 'a' always, 'd' by default, 0 */
 	bool toastable;       /* may be stored out of line */
+	bool varlena;         /* so is it when it is widened */
 	const char *sequence; /* quoted; feeds its default. NULL: none */
 };
 

@@ -29,6 +29,7 @@ static void take_columns(struct arena *a, const struct catalog_table *from, stru
 			.not_null = c->not_null,
 			.identity = catalog_in_identity(from, i),
 			.toastable = c->toastable && !catalog_in_identity(from, i),
+			.varlena = c->varlena,
 		};
 	}
 	t->columns = columns;
