@@ -81,8 +81,7 @@ static bool unsent(const struct table_plan *t, unsigned column, struct err *e)
 	    e, ERR_RETRY,
 	    "a long \"%s\" of %s did not come with an UPDATE that left it as it was: the table had "
 	    "another replica identity then, or the column was widened since run began; run looks "
-	    "at the table again, and if it stays here, give the table back the replica identity "
-	    "that it had until run is past it",
+	    "at the table again; if it stays here, abort and start again",
 	    t->columns[column].name, t->label);
 }
 

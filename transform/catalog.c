@@ -325,12 +325,21 @@ const struct catalog_index *catalog_identity(const struct catalog_table *t)
 	return NULL;
 }
 
-bool catalog_in_identity(const struct catalog_table *t, unsigned column)
+static bool in_index(const struct catalog_index *i, unsigned column)
 {
-	const struct catalog_index *i = catalog_identity(t);
-
 	for (unsigned k = 0; i && k < i->ncolumns; k++)
 		if (i->columns[k] == column)
 			return true;
-	return t->replica_identity == 'f';
+	return false;
+}
+
+bool catalog_in_identity(const struct catalog_table *t, unsigned column)
+{
+	return t->replica_identity == 'f' || in_index(catalog_identity(t), column);
+}
+
+bool catalog_in_key(const struct catalog_table *t, unsigned column)
+{
+	return in_index(t->replica_identity == 'f' ? catalog_primary(t) : catalog_identity(t),
+			column);
 }

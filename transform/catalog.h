@@ -106,4 +106,7 @@ static inline bool catalog_partitioned(const struct catalog_table *t)
 /* Is the column sent with the old row? */
 bool catalog_in_identity(const struct catalog_table *t, unsigned column);
 
+/* In the index that is the identity, or was, or will be, where it is FULL. */
+bool catalog_in_key(const struct catalog_table *t, unsigned column);
+
 #endif

@@ -350,12 +350,34 @@ static void check_kept(struct check *c, struct flow *f)
 	}
 }
 
+/*
+ * FULL may be newer than changes that are still to come: they are followed as well, unless the flow
+ * could not do without it.
+ */
+static bool needs_full(const struct check *c, struct flow *f)
+{
+	struct findings unheard = FINDINGS_INIT(unheard);
+	struct check trial = *c;
+
+	if (!f->nfound || f->owned || f->lookup || !catalog_primary(f->from))
+		return true;
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->key_reads.column[i] && !catalog_in_key(f->from, i))
+			return true;
+	trial.findings = &unheard;
+	f->keeps = any_kept(f);
+	check_kept(&trial, f);
+	warn_fixed_key(&trial, f);
+	return unheard.failures || unheard.warnings;
+}
+
 bool check_stream(struct check *c, struct flow *f, struct err *e)
 {
 	unsigned failures = c->findings->failures;
 
 	check_identity(c, f);
 	if (c->findings->failures == failures) {
+		f->whole = f->from->replica_identity == 'f' && needs_full(c, f);
 		f->keeps = !f->lookup && any_kept(f);
 		check_kept(c, f);
 		check_shared_key(c, f);

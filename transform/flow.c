@@ -2,8 +2,8 @@
 
 bool flow_keeps_column(const struct flow *f, unsigned column)
 {
-	return f->from->columns[column].toastable && !catalog_in_identity(f->from, column) &&
-	       !f->def->insert_only;
+	return f->from->columns[column].toastable && !f->whole &&
+	       !catalog_in_key(f->from, column) && !f->def->insert_only;
 }
 
 unsigned flow_kept_column(const struct flow *f, unsigned output)

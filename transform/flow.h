@@ -37,6 +37,7 @@ struct flow {
 	struct query_reads key_reads, row_reads, stay_reads;
 	const char *copy_why;    /* why the copy's SELECT runs where it does */
 	bool key_away;           /* the target's unique index comes back after the copy */
+	bool whole;              /* it needs FULL, with which long values always come */
 	bool keeps;              /* reads a column that may arrive VALUE_UNCHANGED */
 	bool at_source;          /* the copy's SELECT may run at the source */
 	const bool *copy_casts;  /* of each output: the copy casts it to the target's type */

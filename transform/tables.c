@@ -14,7 +14,20 @@ static enum sameness sameness(const struct catalog_column *c)
 	return c->base_oid == NUMERIC ? SAME_DECIMAL : SAME_UNKNOWN;
 }
 
-static void take_columns(struct arena *a, const struct catalog_table *from, struct table_plan *t)
+/* With FULL a long value always comes, but for changes that are older than it. */
+static bool may_be_unsent(const struct flow *flows, unsigned nflows,
+			  const struct catalog_table *from, unsigned column)
+{
+	bool whole = false;
+
+	for (unsigned i = 0; i < nflows; i++)
+		whole |= flows[i].from->oid == from->oid && flows[i].whole &&
+			 flows[i].query->reads[column];
+	return from->columns[column].toastable && !whole && !catalog_in_key(from, column);
+}
+
+static void take_columns(struct arena *a, const struct flow *flows, unsigned nflows,
+			 const struct catalog_table *from, struct table_plan *t)
 {
 	struct plan_column *columns = arena_array(a, from->ncolumns, sizeof *columns);
 
@@ -28,7 +41,7 @@ static void take_columns(struct arena *a, const struct catalog_table *from, stru
 			.sameness = sameness(c),
 			.not_null = c->not_null,
 			.identity = catalog_in_identity(from, i),
-			.toastable = c->toastable && !catalog_in_identity(from, i),
+			.toastable = may_be_unsent(flows, nflows, from, i),
 			.varlena = c->varlena,
 		};
 	}
@@ -186,7 +199,7 @@ static struct table_plan *table_of(struct plan *plan, const struct flow *flows, 
 	t->oid = f->from->oid;
 	t->replica_identity = f->from->replica_identity;
 	t->insert_only = f->def->insert_only;
-	take_columns(plan->arena, f->from, t);
+	take_columns(plan->arena, flows, nflows, f->from, t);
 	take_key(flows, nflows, f->from, t);
 	take_chunk_key(flows, nflows, f, &t->chunk);
 	t->flows = arena_array(plan->arena, nflows, sizeof *t->flows);
