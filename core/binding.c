@@ -61,7 +61,7 @@ bool binding_unknown(const struct binding *b, struct err *e)
 	return err_set(
 	    e, ERR_CONFIG,
 	    "the stream carries table %s.%s, which the migration does not know: was a table "
-	    "renamed? give it its name back, or abort and start again",
+	    "renamed? abort and start again",
 	    b->relation->schema, b->relation->name);
 }
 

@@ -28,8 +28,8 @@ static bool same_names(struct session *s, struct arena *scratch, struct err *e)
 	return !tables ||
 	       err_set(e, ERR_CONFIG,
 		       "%s: renamed, or dropped and made again, or taken out of the publication, "
-		       "since the migration began; give "
-		       "the table its name back, or abort and start again",
+		       "since the migration began; abort and start again (if nobody has written "
+		       "the table since, giving it its name back is enough)",
 		       tables);
 }
 
