@@ -21,6 +21,10 @@
  * So a column is said to be rewritten where all that it has is new between two looks; what has no
  * default and no TOAST table cannot vouch for it. Of a partitioned table one partition does: the
  * type is the parent's to alter, for all of them.
+ *
+ * A table or partition that was renamed has had its row type written again, also where it has its
+ * old name since. That is a stamp of its own where the stream tells tables by name. OWNER TO writes
+ * it as well, and is told by the owner.
  */
 #ifndef PGCROSSFADE_PG_ALTERED_H
 #define PGCROSSFADE_PG_ALTERED_H
@@ -30,12 +34,14 @@
 /* Parallel arrays, as text: tables, quoted and qualified, and one column of each. */
 struct altered_columns {
 	const char *tables, *names;
+	bool by_name; /* the stream knows tables by name */
 };
 
 struct altered {
 	struct ledger_columns now;
 	const char *lost;      /* a line that was, and is not any more; "": none */
 	const char *rewritten; /* column ... of ...; "": none */
+	const char *renamed;   /* a table or partition; "": none */
 };
 
 /* was: of the last look; NULLs: not known. Waits for nobody's lock. */

@@ -331,20 +331,14 @@ static unsigned row_of(const struct pg_result *r, const char *oid)
 	return i;
 }
 
-/* wal2json carries every table's rows: also those that came before the attach. */
-static bool sends_all(const struct session *s)
-{
-	return strcmp(s->migration->decoder, "wal2json") == 0;
-}
-
 /* Its rows come under the name that it had when they were written, and are not known by another. */
 static bool check_name(const struct session *s, const struct table_plan *t, const char *now,
 		       const struct ledger_partition *had, struct err *e)
 {
-	return !sends_all(s) || strcmp(now, had->name) == 0 ||
+	return !session_by_name(s) || strcmp(now, had->name) == 0 ||
 	       err_set(e, ERR_CONFIG,
-		       "partition %s of %s is called %s now, and wal2json sends its rows under the "
-		       "old name; give it that name back, or abort and start again",
+		       "partition %s of %s is called %s now, and wal2json sends rows by the name "
+		       "that their table has; abort and start again",
 		       had->name, t->label, now);
 }
 
@@ -409,7 +403,7 @@ static bool ask_what_it_brought(struct session *s, const struct table_plan *t,
 	};
 
 	*out = BROUGHT_NONE;
-	return pg_bool(now, row, NOW_MADE_AS_PARTITION) || (here && sends_all(s)) ||
+	return pg_bool(now, row, NOW_MADE_AS_PARTITION) || (here && session_by_name(s)) ||
 	       attached_rows(s->source, &a, out, e);
 }
 

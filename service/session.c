@@ -139,6 +139,11 @@ static unsigned count_columns(const struct plan *plan)
 	return n;
 }
 
+bool session_by_name(const struct session *s)
+{
+	return strcmp(s->migration->decoder, "wal2json") == 0;
+}
+
 static void list_reads(struct session *s)
 {
 	unsigned room = count_columns(s->plan), n = 0;
@@ -155,7 +160,8 @@ static void list_reads(struct session *s)
 		}
 	}
 	s->reads = (struct altered_columns){ arena_text_array(&s->arena, tables, n),
-					     arena_text_array(&s->arena, names, n) };
+					     arena_text_array(&s->arena, names, n),
+					     session_by_name(s) };
 }
 
 bool session_compile(struct session *s, struct findings *findings, struct err *e)

@@ -49,6 +49,12 @@ bool session_compile(struct session *s, struct findings *findings, struct err *e
 /* Checks only, and all there is to check; data_ms: see struct check_options. */
 bool session_check(struct session *s, int64_t data_ms, struct findings *findings, struct err *e);
 
+/*
+ * wal2json carries the rows of all tables, also those that came before a partition was attached,
+ * and under the name that the table had when they were written.
+ */
+bool session_by_name(const struct session *s);
+
 /* The new tables that the file names, quoted and qualified: one a flow. */
 const char **session_targets(struct session *s);
 

@@ -28,9 +28,11 @@ static bool same_names(struct session *s, struct arena *scratch, struct err *e)
 	return !tables ||
 	       err_set(e, ERR_CONFIG,
 		       "%s: renamed, or dropped and made again, or taken out of the publication, "
-		       "since the migration began; abort and start again (if nobody has written "
-		       "the table since, giving it its name back is enough)",
-		       tables);
+		       "since the migration began; abort and start again%s",
+		       tables,
+		       session_by_name(s) ? ""
+					  : " (if nobody has written the table since, giving it "
+					    "its name back is enough)");
 }
 
 static bool no_children(struct session *s, struct arena *scratch, struct err *e)
@@ -56,6 +58,13 @@ static bool judge_columns(const struct altered *found, struct err *e)
 		    "since, and what was copied is not what it holds now; abort this migration "
 		    "and start one that fits the table",
 		    found->lost);
+	if (*found->renamed)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "%s was renamed since the migration began, perhaps back again; wal2json sends "
+		    "rows by the name that their table has, and what was written under another "
+		    "one is missing; abort and start again",
+		    found->renamed);
 	return !*found->rewritten ||
 	       err_set(e, ERR_CONFIG,
 		       "%s was altered since the migration began, and its table rewritten: it may "

@@ -86,7 +86,7 @@ def a_table_made_again(s):
     for _ in range(2):
         migration.ended(EXIT_USAGE)
         said = migration.log_text()
-        if "dropped and made again" not in said or "(if nobody has written" not in said:
+        if "dropped and made again" not in said or "; abort and start again" not in said:
             raise Failed(said)
         migration.start()
     migration.ended(EXIT_USAGE)

@@ -171,7 +171,7 @@ def unlogged_one(s):
 
 
 def renamed_one(s):
-    """Rows written before come under the old name, which wal2json alone has."""
+    """wal2json knows rows by the name that their table had, and what had another one is left out."""
     migration = s.migration(FLOWS, name="renamed")
     migration.start()
     migration.wait_for("lag-zero")
@@ -179,17 +179,13 @@ def renamed_one(s):
     s.source.run("INSERT INTO public.part VALUES (-1, 1), (999999, 1)")
     s.source.run("ALTER TABLE public.part_rest RENAME TO part_other")
     migration.start()
+    migration.ended(EXIT_USAGE)
+    s.source.run("ALTER TABLE public.part_other RENAME TO part_rest")
     if s.decoder == "wal2json":
-        migration.ended(EXIT_USAGE)
-        if "part_rest of public.part is called part_other now" not in migration.status()["error"].replace("public.part_", "part_"):
-            raise Failed(migration.log_text())
-        s.source.run("ALTER TABLE public.part_other RENAME TO part_rest")
         migration.start()
-        same(s, migration)
-        migration.terminate()
-    else:
         migration.ended(EXIT_USAGE)
-        s.source.run("ALTER TABLE public.part_other RENAME TO part_rest")
+        if "public.part_rest was renamed since" not in migration.status()["error"]:
+            raise Failed(migration.log_text())
     migration.command("abort")
 
 

@@ -2,7 +2,8 @@
 
 Their values were copied, and the stream tells of the change only with the next change of a row, or
 not at all. The run stops within a second, also one that was down meanwhile, a cutover refuses, and
-none of them forgets it. What no flow reads, and a varchar's length, may change.
+none of them forgets it. Nor does it forget that a table had another name. What no flow reads, and a
+varchar's length, may change.
 """
 import dataclasses
 
@@ -35,6 +36,12 @@ CHANGES = (
 )
 # the same column, of the same type: see 102
 OTHER_VALUES = "ALTER TABLE public.item ALTER n TYPE int USING n + 100"
+
+NAME_AND_BACK = """
+BEGIN; ALTER TABLE public.item RENAME TO other; INSERT INTO public.other (id, n) VALUES (1001, 1);
+ALTER TABLE public.other RENAME TO item; COMMIT
+"""
+STOPS = {"pgoutput": "the stream carries table public.other", "wal2json": "was renamed since the migration began"}
 
 HARMLESS = """
 ALTER TABLE public.item DROP unread;
@@ -100,6 +107,19 @@ def noticed_by_the_cutover(s, migration, change):
     says_so(migration.status()["error"], "was altered since the migration began")
 
 
+def noticed_by_name(s, migration):
+    """wal2json sends a table's rows by name, and those of another name are not asked for."""
+    fresh(s, migration)
+    s.source.run(NAME_AND_BACK)
+    for _ in range(2):
+        migration.ended(EXIT_USAGE, 10)
+        error = migration.status()["error"]
+        if STOPS[s.decoder] not in error:
+            raise Failed(f"it says: {error}")
+        migration.start()
+    migration.ended(EXIT_USAGE)
+
+
 def new_table_changed(s, migration):
     """The target's own words would name neither side."""
     fresh(s, migration)
@@ -146,6 +166,7 @@ def scenario(s):
         noticed(s, migration, change)
     noticed_after_rest(s, migration, CHANGES[0])
     noticed_by_the_cutover(s, migration, OTHER_VALUES)
+    noticed_by_name(s, migration)
     new_table_changed(s, migration)
     harmless(s, migration)
     abort_is_of_what_was_begun(s, migration)
