@@ -62,7 +62,18 @@ static const char columns_sql[] =
     "    AND d.refclassid = 'pg_class'::regclass)"
     "  ORDER BY d.classid = 'pg_class'::regclass DESC LIMIT 1),"
     " b.typtype = 'e' OR (b.oid = 'bpchar'::regtype AND a.atttypmod >= 4"
-    "  AND coalesce(co.collisdeterministic, true)), a.attlen = -1"
+    "  AND coalesce(co.collisdeterministic, true)),"
+    " (SELECT format('%I.%I', n.nspname, co.collname) FROM pg_namespace n"
+    "  WHERE n.oid = co.collnamespace),"
+    " (SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k"
+    "  JOIN pg_namespace n ON n.oid = k.collnamespace WHERE k.oid = t.typcollation),"
+    " (SELECT format('%I.%s', n.nspname, p.oprname) FROM pg_opclass o"
+    "  JOIN pg_am m ON m.oid = o.opcmethod AND m.amname = 'btree'"
+    "  JOIN pg_amop w ON w.amopfamily = o.opcfamily AND w.amoplefttype = b.oid"
+    "   AND w.amoprighttype = b.oid AND w.amopstrategy = 3"
+    "  JOIN pg_operator p ON p.oid = w.amopopr JOIN pg_namespace n ON n.oid = p.oprnamespace"
+    "  WHERE o.opcdefault AND o.opcintype = b.oid AND n.nspname <> 'pg_catalog'),"
+    " a.attlen = -1"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_type t ON t.oid = a.atttypid"
     " JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd'"
@@ -126,6 +137,11 @@ bool catalog_is_text(const struct catalog_column *c)
 	return c->base_oid == TEXT || c->base_oid == VARCHAR;
 }
 
+bool catalog_own_collation(const struct catalog_column *c)
+{
+	return c->collation && strcmp(c->collation, c->type_collation) != 0;
+}
+
 static void take_table(const struct pg_result *r, struct catalog_table *t)
 {
 	t->oid = oid_of(r, 0, 0);
@@ -159,7 +175,10 @@ static struct catalog_column take_column(struct arena *a, const struct pg_result
 		.toastable = pg_bool(r, row, 13),
 		.sequence = kept(a, r, row, 14),
 		.one_text = pg_bool(r, row, 7) || pg_bool(r, row, 15),
-		.varlena = pg_bool(r, row, 16),
+		.collation = kept(a, r, row, 16),
+		.type_collation = kept(a, r, row, 17),
+		.equality = kept(a, r, row, 18),
+		.varlena = pg_bool(r, row, 19),
 	};
 }
 

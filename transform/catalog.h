@@ -34,6 +34,9 @@ struct catalog_column {
 	bool toastable;       /* may be stored out of line */
 	bool varlena;         /* so is it when it is widened */
 	const char *sequence; /* quoted; feeds its default. NULL: none */
+	/* Quoted: its collation and its type's; NULL: it has none. */
+	const char *collation, *type_collation;
+	const char *equality; /* as in OPERATOR(...), where its type's = is not PostgreSQL's own */
 };
 
 struct catalog_index {
@@ -89,6 +92,9 @@ unsigned catalog_column_find(const struct catalog_table *t, const char *name);
 
 /* text or varchar, or a domain over one. */
 bool catalog_is_text(const struct catalog_column *c);
+
+/* Has it another collation than its type gives it? */
+bool catalog_own_collation(const struct catalog_column *c);
 
 /* The column most likely meant, or NULL. */
 const char *catalog_column_near(struct arena *a, const struct catalog_table *t, const char *name);

@@ -2,7 +2,8 @@
  * The stream brings values as text, and each must become a value as the type's own input
  * function makes it, which is how COPY reads it. A cast from text does the same unless
  * somebody made one with a function of its own: then the text goes by way of a type that has
- * no such cast.
+ * no such cast. A cast that changes nothing is as good as the input where that is text's own,
+ * as citext's is.
  */
 #include "transform/check.h"
 
@@ -22,7 +23,9 @@ static const char way_sql[] =
     "   (3, 'bpchar', '::bpchar')) w (no, name, way)"
     " WHERE NOT EXISTS (SELECT FROM pg_cast k JOIN base b ON b.oid = k.casttarget"
     "   WHERE b.typtype <> 'd' AND k.castsource = w.name::regtype AND k.castmethod <> 'i'"
-    "   AND (k.oid >= 16384 OR k.casttarget = 'regclass'::regtype))"
+    "   AND (k.oid >= 16384 OR k.casttarget = 'regclass'::regtype)"
+    "   AND NOT (k.castmethod = 'b' AND EXISTS (SELECT FROM pg_type t JOIN pg_proc i"
+    "    ON i.oid = t.typinput WHERE t.oid = b.oid AND i.prolang = 12 AND i.prosrc = 'textin')))"
     " ORDER BY w.no LIMIT 1";
 
 static bool find_way(struct check *c, const struct flow *f, const struct catalog_column *s,

@@ -221,9 +221,36 @@ static void check_time_zone(struct check *c, const struct flow *f)
 	}
 }
 
+/* --- functions that take a collation --- */
+
+/* Does anything but an output that is the column itself read it? */
+static bool computes_with(const struct flow *f, unsigned column)
+{
+	bool yes = f->query->filter.column[column] || f->query->from.column[column];
+
+	for (unsigned i = 0; i < f->query->noutputs; i++)
+		yes |= f->query->outputs[i].reads.column[column] && !f->query->outputs[i].plain;
+	return yes;
+}
+
+static void check_collations(struct check *c, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->from->ncolumns; i++) {
+		const struct catalog_column *s = &f->from->columns[i];
+		if (catalog_own_collation(s) && computes_with(f, i))
+			check_warn(c, f->subject,
+				   "column \"%s\" has collation %s, and in the SELECT that of its "
+				   "type, while copying as in the stream; where =, < or upper() "
+				   "should go by it, write %s COLLATE %s",
+				   s->name, s->collation, arena_ident(c->arena, s->name),
+				   s->collation);
+	}
+}
+
 bool check_target(struct check *c, struct flow *f, struct err *e)
 {
 	check_text_search(c, f);
 	check_time_zone(c, f);
+	check_collations(c, f);
 	return check_empty(c, f, e) && check_definitions(c, f, e) && check_large_objects(c, f, e);
 }

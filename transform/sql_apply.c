@@ -205,14 +205,14 @@ void sql_make_remove(struct arena *a, const struct flow *f, struct flow_plan *ou
 	sql_name(a, f, "remove", &b, &bound, &out->remove);
 }
 
-/* What = takes for equal may still be another value: 1.0 and 1.00. */
+/* What = takes for equal may still be another value: 1.0 and 1.00, or a and A. */
 static void put_same_text(struct buf *b, const struct catalog_column *c)
 {
 	buf_puts(b, " AND n.");
 	buf_ident(b, c->name);
 	buf_puts(b, "::text IS NOT DISTINCT FROM q.");
 	buf_ident(b, c->name);
-	buf_printf(b, "::%s::text", sql_stored_type(c));
+	buf_printf(b, "::%s::text COLLATE \"C\"", sql_stored_type(c));
 }
 
 /* n."a" = q."a"::int AND n."note" IS NOT DISTINCT FROM ... */
@@ -223,9 +223,13 @@ static void put_row_match(struct buf *b, const struct flow *f)
 		const char *text = c->comparable ? "" : "::text";
 		buf_puts(b, i ? " AND n." : "n.");
 		buf_ident(b, c->name);
-		buf_printf(b, "%s %s q.", text, c->not_null ? "=" : "IS NOT DISTINCT FROM");
-		buf_ident(b, c->name);
-		buf_printf(b, "::%s%s", sql_stored_type(c), text);
+		buf_puts(b, text);
+		if (c->not_null)
+			sql_put_equals(b, c);
+		else
+			buf_puts(b, " IS NOT DISTINCT FROM ");
+		sql_put_given(b, "q", c);
+		buf_puts(b, text);
 		if (c->comparable && !c->exact)
 			put_same_text(b, c);
 	}
@@ -266,11 +270,10 @@ static void make_leave(struct arena *a, const struct flow *f, struct flow_plan *
 	buf_printf(&b, " AND NOT EXISTS (SELECT FROM (\n%s\n) q WHERE ", f->row_select);
 	for (unsigned i = 0; i < f->def->key.count; i++) {
 		const struct catalog_column *c = flow_target(f, f->key[i]);
-		buf_puts(&b, i ? " AND q." : "q.");
-		buf_ident(&b, c->name);
-		buf_printf(&b, "::%s = d.", sql_stored_type(c));
-		buf_ident(&b, c->name);
-		buf_printf(&b, "::%s", sql_stored_type(c));
+		buf_puts(&b, i ? " AND " : "");
+		sql_put_given(&b, "q", c);
+		sql_put_equals(&b, c);
+		sql_put_given(&b, "d", c);
 	}
 	buf_putc(&b, ')');
 	sql_name(a, f, "leave", &b, &bound, &out->leave);

@@ -22,11 +22,26 @@ static void put_reads(struct buf *b, const struct flow *f)
 	}
 }
 
-/* SELECT "id", "amount" FROM ONLY "public"."t" WHERE, up to the chunk's predicate */
+/*
+ * SELECT "id", "word" COLLATE "default" AS "word" FROM ONLY "public"."t" WHERE, up to the chunk's
+ * predicate. A value of the stream has its type's collation, and the SELECT must mean the same.
+ */
 static void put_source(struct buf *b, const struct flow *f)
 {
-	buf_puts(b, "SELECT ");
-	put_reads(b, f);
+	const char *separator = "SELECT ";
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++) {
+		const struct catalog_column *c = &f->from->columns[i];
+		if (!read_by(f, i))
+			continue;
+		buf_puts(b, separator);
+		buf_ident(b, c->name);
+		if (catalog_own_collation(c)) {
+			buf_printf(b, " COLLATE %s AS ", c->type_collation);
+			buf_ident(b, c->name);
+		}
+		separator = ", ";
+	}
 	buf_puts(b, catalog_partitioned(f->from) ? " FROM " : " FROM ONLY ");
 	buf_qualified(b, f->from->schema, f->from->name);
 	buf_puts(b, " WHERE ");

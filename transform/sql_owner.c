@@ -39,9 +39,8 @@ static void put_counted_rows(struct buf *b, const struct flow *f, const struct m
 	buf_puts(b, "q AS MATERIALIZED (SELECT q.*, count(*) OVER (PARTITION BY ");
 	for (unsigned i = 0; i < m->count; i++) {
 		const struct catalog_column *c = flow_target(f, m->outputs[i]);
-		buf_puts(b, i ? ", q." : "q.");
-		buf_ident(b, c->name);
-		buf_printf(b, "::%s", sql_stored_type(c));
+		buf_puts(b, i ? ", " : "");
+		sql_put_given(b, "q", c);
 	}
 	buf_printf(b, ") AS " COUNT_NAME " FROM (\n%s\n) q)", f->query->text);
 }

@@ -45,6 +45,12 @@ void sql_put_target(struct buf *b, const struct flow *f);
  */
 const char *sql_stored_type(const struct catalog_column *c);
 
+/* given."a"::text COLLATE "C": the output as its column has it, collation and all. */
+void sql_put_given(struct buf *b, const char *given, const struct catalog_column *c);
+
+/* The = of the column's index, in search_path or not. */
+void sql_put_equals(struct buf *b, const struct catalog_column *c);
+
 /* held."a" = given."a"::bigint AND ...: rows of the target against rows that were made. */
 struct match {
 	const char *held, *given;
