@@ -172,9 +172,13 @@ static void report_trial(struct check *c, const struct flow *f, const struct tri
 		report_refused(c, f, t,
 			       arena_printf(c->arena,
 					    "the target refuses %" PRIu64 " of %" PRIu64
-					    " rows tried, the first is row %s of %s.%s: %s",
+					    " rows tried, the first is row %s of %s.%s: %s%s",
 					    t->errors[i].count, t->rows, t->errors[i].example,
-					    f->from->schema, f->from->name, t->errors[i].text));
+					    f->from->schema, f->from->name, t->errors[i].text,
+					    trial_finds(f) ? " (the key is computed for rows that "
+							     "WHERE leaves out, too: if that is "
+							     "it, write CASE WHEN ... END)"
+							   : ""));
 	for (unsigned i = 0; i < t->ntests; i++) {
 		const struct trial_test *test = &t->tests[i];
 		refused |= test->count > 0;

@@ -97,7 +97,8 @@ bool query_resolve(struct arena *a, struct query *q, unsigned ncolumns, const ch
 
 /*
  * The same SELECT with only these outputs; filtered: with its WHERE and all of its FROM,
- * else only with the items of FROM that the outputs rest on. *reads gets the columns that
+ * else only with the items of FROM that the outputs rest on, and with a WHERE that reads no
+ * more than they do: what it leaves out they may not be made for. *reads gets the columns that
  * it reads. NULL when libpg_query cannot write it.
  */
 const char *query_narrow(struct arena *a, const struct query *q, unsigned noutputs,

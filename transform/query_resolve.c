@@ -366,6 +366,15 @@ bool query_resolve(struct arena *a, struct query *q, unsigned ncolumns, const ch
 	return r.ok;
 }
 
+static bool reads_within(const struct query *q, const struct query_reads *part,
+			 const struct query_reads *whole)
+{
+	for (unsigned i = 0; i < q->ncolumns; i++)
+		if (part->column[i] && !whole->column[i])
+			return false;
+	return !part->elsewhere;
+}
+
 const char *query_narrow(struct arena *a, const struct query *q, unsigned noutputs,
 			 const unsigned *outputs, bool filtered, struct query_reads *reads)
 {
@@ -383,7 +392,8 @@ const char *query_narrow(struct arena *a, const struct query *q, unsigned noutpu
 		for (unsigned i = 0; i < q->nitems; i++)
 			reads_add(q, reads, &q->items[i].reads);
 	} else {
-		s.where_clause = NULL;
+		if (!reads_within(q, &q->filter, reads))
+			s.where_clause = NULL;
 		from_prune(a, q, reads->item, &s);
 	}
 	return tree_deparse(a, &s);

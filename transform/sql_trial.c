@@ -43,6 +43,18 @@ static void put_counts(struct buf *b, const struct flow *f, const struct trial *
 			buf_printf(b, ", count(*) FILTER (WHERE %s)", t->tests[i].cast);
 }
 
+/* A change of a row that the filter leaves out computes what finds it all the same. */
+static void put_found(struct buf *b, const struct flow *f)
+{
+	buf_puts(b, ", (SELECT ");
+	for (unsigned i = 0; i < f->nfound; i++) {
+		buf_puts(b, i ? " + count(k." : "count(k.");
+		buf_ident(b, f->query->outputs[f->found[i]].name);
+		buf_printf(b, "::%s)", cast_type(flow_target(f, f->found[i])));
+	}
+	buf_printf(b, " FROM (\n%s\n) k)", f->key_select);
+}
+
 void sql_trial(struct arena *a, const struct trial *t, struct statement *out)
 {
 	const struct flow *f = t->flow;
@@ -51,6 +63,8 @@ void sql_trial(struct arena *a, const struct trial *t, struct statement *out)
 	sql_put_old(a, f, &b, out);
 	buf_puts(&b, "SELECT ");
 	put_counts(&b, f, t);
+	if (trial_finds(f))
+		put_found(&b, f);
 	buf_puts(&b, " FROM (SELECT ");
 	put_stored(&b, f, t);
 	buf_printf(&b, " FROM (\n%s\n) q) AS ", f->query->text);

@@ -46,6 +46,12 @@ struct trial {
 	uint64_t rows, blocks, all_blocks; /* looked at; of the table */
 };
 
+/* Does it compute what a row is found by for rows, too, that the filter leaves out? */
+static inline bool trial_finds(const struct flow *f)
+{
+	return f->query->where && f->nfound && !f->def->insert_only;
+}
+
 bool trial_run(struct trial *t, struct pg *source, struct pg *target, struct arena *a,
 	       int64_t deadline_ms, struct err *e);
 

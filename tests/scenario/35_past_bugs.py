@@ -130,6 +130,23 @@ def a_failing_target_sql_is_seen_before(s):
     s.target.run("TRUNCATE app.a")
 
 
+def a_key_of_guarded_text(s):
+    """A DELETE of a row that WHERE leaves out computed its key, and the run stopped at it."""
+    s.source.run("CREATE TABLE public.code (code varchar(9) PRIMARY KEY, n int);"
+                 "INSERT INTO public.code VALUES ('1', 1), ('one', 2), ('two', 3)")
+    s.target.run("CREATE TABLE app.code (id int PRIMARY KEY, n int)")
+    migration = s.migration([Flow("public.code", "app.code", key=("id",),
+                                  select="SELECT code::int AS id, n FROM old WHERE code ~ '^[0-9]+$'")],
+                            name="guarded")
+    migration.start()
+    migration.wait_for("lag-zero")
+    s.source.run("DELETE FROM public.code WHERE code = 'one'; UPDATE public.code SET n = n + 1;"
+                 "UPDATE public.code SET code = '2' WHERE code = 'two'")
+    drain(migration)
+    must_equal(migration)
+    migration.command("abort")
+
+
 def another_freeze_stays(s):
     """With the last migration of a ledger went the schema, and with it another one's freeze."""
     frozen = s.migration(B, name="frozen")
@@ -156,4 +173,5 @@ def scenario(s):
     a_changed_start_is_refused(s)
     s.target.run("TRUNCATE app.a")
     a_failing_target_sql_is_seen_before(s)
+    a_key_of_guarded_text(s)
     another_freeze_stays(s)

@@ -43,8 +43,8 @@ CREATE TABLE app.wide (id int PRIMARY KEY, body varchar(1600));
 """
 
 
-def flow(table, outputs, key="id"):
-    return Flow("public.item", f"app.{table}", key=(key,), select=f"SELECT {outputs} FROM old")
+def flow(table, outputs, key="id", where=""):
+    return Flow("public.item", f"app.{table}", key=(key,), select=f"SELECT {outputs} FROM old {where}")
 
 
 # outputs, and every failure wanted: the parts of one line each
@@ -84,6 +84,16 @@ def complaints(migration, wanted):
     return []
 
 
+def key_beyond_the_filter(s):
+    """A DELETE of a row that WHERE leaves out computes its key; where WHERE reads no more, it does not."""
+    key = "(id || '000000')::int AS id, name"
+    wanted = ("refuses 17853 of 20000", "out of range", "for rows that WHERE leaves out, too")
+    return complaints(s.migration([flow("good", key, where="WHERE grp < 1000")], name="beyond",
+                                  decoder="pgoutput"), [wanted]) + \
+        complaints(s.migration([flow("good", key, where="WHERE id < 1000")], name="within",
+                               decoder="pgoutput"), [])
+
+
 def must_stop_in_time(s):
     """A table too large for the time is looked at all over; the time is held."""
     migration = s.migration([Flow("public.wide", "app.wide", key=("id",),
@@ -119,6 +129,7 @@ def scenario(s):
         found += complaints(migration, wanted)
         if migration.traces():
             raise Failed(f"check left {migration.traces()}")
+    found += key_beyond_the_filter(s)
     inside = s.source
     inside.run(NEW)
     found += complaints(s.migration([flow("code", CASES["code"][0])], source=inside,
