@@ -61,7 +61,9 @@ static const char operator_sql[] =
     " ELSE n.nspname = $2 END";
 
 static const char type_sql[] =
-    "SELECT count(*), false, false, false, coalesce(bool_or(n.nspname <> 'pg_catalog'), true)"
+    "SELECT count(*), coalesce(bool_or(EXISTS (SELECT FROM pg_cast k JOIN pg_proc p"
+    "  ON p.oid = k.castfunc WHERE k.casttarget = t.oid AND p.provolatile = 'v')), false),"
+    " false, false, coalesce(bool_or(n.nspname <> 'pg_catalog'), true)"
     " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typname = $1"
     " AND CASE WHEN $2::text IS NULL THEN n.nspname = ANY (current_schemas(true))"
     " ELSE n.nspname = $2 END";
@@ -167,8 +169,8 @@ static bool check_names(struct check *c, const struct flow *f, const char *sql,
 		if (m.is_volatile)
 			check_fail_select(
 			    c, f, n->at,
-			    "operator %s is volatile, and replaying must give the same "
-			    "row; use another one",
+			    "%s is a volatile operator or cast, and replaying must give "
+			    "the same row; use another one, or declare its function IMMUTABLE or STABLE if it is",
 			    n->name);
 		*builtin &= !m.foreign;
 	}

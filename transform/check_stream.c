@@ -9,6 +9,7 @@
 #include "pg/conn.h"
 #include "pg/quote.h"
 #include "transform/sql.h"
+#include "transform/tables.h"
 
 static const char *source_table(struct check *c, const struct flow *f)
 {
@@ -235,7 +236,7 @@ static void check_shared_key(struct check *c, const struct flow *f)
 	if (!(f->query->filtered || f->owned) || !f->nfound || f->def->insert_only)
 		return;
 	for (unsigned i = 0; i < f->nfound; i++)
-		if (f->query->outputs[f->found[i]].plain)
+		if (tables_keeps_apart(f, f->found[i]))
 			plain[f->query->outputs[f->found[i]].column] = true;
 	for (unsigned i = 0; sure && i < identity->ncolumns; i++)
 		sure = plain[identity->columns[i]];

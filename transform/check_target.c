@@ -221,6 +221,16 @@ static void check_time_zone(struct check *c, const struct flow *f)
 	}
 }
 
+static void check_times(struct check *c, const struct flow *f)
+{
+	for (unsigned i = 0; i < f->query->times.count; i++)
+		check_warn(c, f->subject,
+			   "'%s' depends on when it runs where it stands for a time, so that "
+			   "replaying may give another row; if it does, use a column of old, if "
+			   "it is a word, write '%s'::text",
+			   f->query->times.names[i].name, f->query->times.names[i].name);
+}
+
 /* --- functions that take a collation --- */
 
 /* Does anything but an output that is the column itself read it? */
@@ -251,6 +261,7 @@ bool check_target(struct check *c, struct flow *f, struct err *e)
 {
 	check_text_search(c, f);
 	check_time_zone(c, f);
+	check_times(c, f);
 	check_collations(c, f);
 	return check_empty(c, f, e) && check_definitions(c, f, e) && check_large_objects(c, f, e);
 }

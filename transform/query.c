@@ -14,6 +14,7 @@ struct shape {
 	unsigned depth; /* of sub-SELECTs */
 	unsigned item;  /* the item of the top FROM that is looked at, from 1; 0: none */
 	const ProtobufCMessage *call; /* the function that makes the item's rows */
+	const ProtobufCMessage *cast; /* the literal whose type was told */
 	bool ok;
 };
 
@@ -102,10 +103,20 @@ static void see_cast(struct shape *s, const PgQuery__TypeCast *c)
 	if (!arg || arg->node_case != PG_QUERY__NODE__NODE_A_CONST ||
 	    arg->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL)
 		return;
+	s->cast = &arg->a_const->base;
 	if (time_type(c->type_name) && time_word(arg->a_const->sval->sval))
 		shape_refuse(s, &c->base,
 			     "the literal depends on when it is read, and replaying must give the "
 			     "same row; write a fixed date or a column of old");
+}
+
+/* Without a cast the server gives it the type that stands beside it, which may be a time. */
+static void see_literal(struct shape *s, const PgQuery__AConst *k)
+{
+	if (k->val_case == PG_QUERY__A__CONST__VAL_SVAL && &k->base != s->cast &&
+	    time_word(k->sval->sval))
+		*name_add(s->arena, &s->q->times) =
+		    (struct query_name){ .name = k->sval->sval, .at = tree_location(&k->base) };
 }
 
 /* Catalogs change with DDL, temporary tables with the session. */
@@ -172,6 +183,8 @@ static void see_other(struct shape *s, const ProtobufCMessage *m)
 		    "and replaying must give the same row; use a column of old");
 	else if (TREE_IS(m, range_table_sample))
 		shape_refuse(s, m, "a sample is not the same rows twice; remove TABLESAMPLE");
+	else if (TREE_IS(m, a__const))
+		see_literal(s, (const PgQuery__AConst *)m);
 	else if (TREE_IS(m, collate_clause))
 		s->q->collates = true;
 }

@@ -79,6 +79,7 @@ struct query {
 	struct query_item *items;
 	struct query_names functions, operators, types;
 	struct query_names relations; /* of the target, wherever they stand */
+	struct query_names times;     /* literals such as 'now' whose type is left to the server */
 	bool collates;                /* names a collation */
 	/* After query_resolve: */
 	unsigned ncolumns;

@@ -123,14 +123,19 @@ static bool keeps_apart(const struct catalog_column *from, const struct catalog_
 	       (strcmp(from->type, to->type) == 0 || strcmp(to->type, to->bare_type) == 0);
 }
 
+bool tables_keeps_apart(const struct flow *f, unsigned output)
+{
+	const struct query_output *o = &f->query->outputs[output];
+
+	return o->plain && keeps_apart(&f->from->columns[o->column], flow_target(f, output));
+}
+
 static bool holds(const struct flow *f, const unsigned *outputs, unsigned count, unsigned column)
 {
-	for (unsigned i = 0; i < count; i++) {
-		const struct query_output *o = &f->query->outputs[outputs[i]];
-		if (o->plain && o->column == column &&
-		    keeps_apart(&f->from->columns[column], flow_target(f, outputs[i])))
+	for (unsigned i = 0; i < count; i++)
+		if (f->query->outputs[outputs[i]].column == column &&
+		    tables_keeps_apart(f, outputs[i]))
 			return true;
-	}
 	return false;
 }
 

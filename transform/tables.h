@@ -12,6 +12,9 @@ void tables_build(struct plan *plan, const struct flow *flows, unsigned nflows);
 /* The target's sequences behind the columns that flows write. */
 void sequences_build(struct plan *plan, const struct flow *flows, unsigned nflows);
 
+/* Is the output a column of from of which two values that differ still differ in the target's? */
+bool tables_keeps_apart(const struct flow *f, unsigned output);
+
 /* Do rows that differ in this column of from differ in the flow's key as well? */
 bool tables_key_holds(const struct flow *f, unsigned column);
 
