@@ -73,7 +73,7 @@ static const char columns_sql[] =
     "   AND w.amoprighttype = b.oid AND w.amopstrategy = 3"
     "  JOIN pg_operator p ON p.oid = w.amopopr JOIN pg_namespace n ON n.oid = p.oprnamespace"
     "  WHERE o.opcdefault AND o.opcintype = b.oid AND n.nspname <> 'pg_catalog'),"
-    " a.attlen = -1"
+    " CASE WHEN b.typtype = 'e' AND t.typtype = 'd' THEN format_type(b.oid, -1) END, a.attlen = -1"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_type t ON t.oid = a.atttypid"
     " JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd'"
@@ -178,7 +178,8 @@ static struct catalog_column take_column(struct arena *a, const struct pg_result
 		.collation = kept(a, r, row, 16),
 		.type_collation = kept(a, r, row, 17),
 		.equality = kept(a, r, row, 18),
-		.varlena = pg_bool(r, row, 19),
+		.enum_type = kept(a, r, row, 19),
+		.varlena = pg_bool(r, row, 20),
 	};
 }
 

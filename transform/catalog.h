@@ -36,7 +36,8 @@ struct catalog_column {
 	const char *sequence; /* quoted; feeds its default. NULL: none */
 	/* Quoted: its collation and its type's; NULL: it has none. */
 	const char *collation, *type_collation;
-	const char *equality; /* as in OPERATOR(...), where its type's = is not PostgreSQL's own */
+	const char *enum_type; /* below a domain: = takes the enum alone. NULL: it is no such */
+	const char *equality;  /* as in OPERATOR(...), where its type's = is not PostgreSQL's own */
 };
 
 struct catalog_index {

@@ -221,8 +221,8 @@ static void put_row_match(struct buf *b, const struct flow *f)
 	for (unsigned i = 0; i < f->query->noutputs; i++) {
 		const struct catalog_column *c = flow_target(f, i);
 		const char *text = c->comparable ? "" : "::text";
-		buf_puts(b, i ? " AND n." : "n.");
-		buf_ident(b, c->name);
+		buf_puts(b, i ? " AND " : "");
+		sql_put_held(b, "n", c);
 		buf_puts(b, text);
 		if (c->not_null)
 			sql_put_equals(b, c);

@@ -171,11 +171,21 @@ const char *sql_stored_type(const struct catalog_column *c)
 	return length ? c->bare_type : c->type;
 }
 
+void sql_put_held(struct buf *b, const char *held, const struct catalog_column *c)
+{
+	buf_printf(b, "%s.", held);
+	buf_ident(b, c->name);
+	if (c->enum_type)
+		buf_printf(b, "::%s", c->enum_type);
+}
+
 void sql_put_given(struct buf *b, const char *given, const struct catalog_column *c)
 {
 	buf_printf(b, "%s.", given);
 	buf_ident(b, c->name);
 	buf_printf(b, "::%s", sql_stored_type(c));
+	if (c->enum_type)
+		buf_printf(b, "::%s", c->enum_type);
 	if (c->collation)
 		buf_printf(b, " COLLATE %s", c->collation);
 }
@@ -192,8 +202,8 @@ void sql_put_match(struct buf *b, const struct flow *f, const struct match *m)
 {
 	for (unsigned i = 0; i < m->count; i++) {
 		const struct catalog_column *c = flow_target(f, m->outputs[i]);
-		buf_printf(b, "%s%s.", i ? " AND " : "", m->held);
-		buf_ident(b, c->name);
+		buf_puts(b, i ? " AND " : "");
+		sql_put_held(b, m->held, c);
 		sql_put_equals(b, c);
 		sql_put_given(b, m->given, c);
 	}

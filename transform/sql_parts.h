@@ -45,7 +45,8 @@ void sql_put_target(struct buf *b, const struct flow *f);
  */
 const char *sql_stored_type(const struct catalog_column *c);
 
-/* given."a"::text COLLATE "C": the output as its column has it, collation and all. */
+/* held."a" and given."a"::text COLLATE "C": the output as its column has it, collation and all. */
+void sql_put_held(struct buf *b, const char *held, const struct catalog_column *c);
 void sql_put_given(struct buf *b, const char *given, const struct catalog_column *c);
 
 /* The = of the column's index, in search_path or not. */
