@@ -32,12 +32,15 @@ static bool try_select(struct check *c, const struct flow *f, struct err *e)
 	return true;
 }
 
-/* Each output against its column, so that the right one is named. */
+/* Refused together, each output is tried against its column, so that the right one is named. */
 static bool try_outputs(struct check *c, const struct flow *f, struct err *e)
 {
+	struct err why = ERR_INIT;
+	bool taken;
+
+	if (!try_sql(c, f->plan->insert.sql, &why, &taken, e) || taken)
+		return taken;
 	for (unsigned i = 0; i < f->query->noutputs; i++) {
-		struct err why = ERR_INIT;
-		bool taken;
 		if (!try_sql(c, sql_insert_one(c->arena, f, i), &why, &taken, e))
 			return false;
 		if (!taken)
