@@ -88,7 +88,7 @@ const struct exit_def exit_defs[] = {
 	{ EXIT_DONE, "done" },
 	{ EXIT_BAD_OUTCOME,
 	  "it ran, and the outcome is not what was asked for: a refused cutover, a "
-	  "wait that can no longer succeed" },
+	  "wait that can no longer succeed, output that cannot be written" },
 	{ EXIT_USAGE, "command line, migration file or set-up refused; of run also when a check "
 		      "fails" },
 	{ EXIT_CHECK, "check or plan found failures" },
@@ -286,9 +286,24 @@ static void open_standard_files(void)
 		close(fd);
 }
 
-int main(int argc, char **argv)
+/* What was printed may be in a buffer yet. A reader that has gone had what it wanted. */
+static int end_output(int code)
 {
-	open_standard_files();
+	bool failed = ferror(stdout);
+	struct err e = ERR_INIT;
+
+	errno = 0;
+	if ((fclose(stdout) == 0 && !failed) || errno == EPIPE)
+		return code;
+	err_set(&e, ERR_NONE, "standard output cannot be written%s%s%s", errno ? ": " : "",
+		errno ? strerror(errno) : "",
+		code == EXIT_DONE ? "; what was to be done is done, but not all is printed" : "");
+	report_error(&e);
+	return code == EXIT_DONE ? EXIT_BAD_OUTCOME : code;
+}
+
+static int run_line(int argc, char **argv)
+{
 	if (argc < 2)
 		return usage_error("what to do?", "");
 	if (argc == 3 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "file") == 0) {
@@ -316,6 +331,12 @@ int main(int argc, char **argv)
 		if (strcmp(c->name, argv[1]) == 0)
 			return run_subcommand(c, argc - 1, argv + 1);
 	return usage_error("no such command:", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	open_standard_files();
+	return end_output(run_line(argc, argv));
 }
 
 int report_error(const struct err *e)

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "cutover/phase.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ struct watching {
 	bool known; /* the ledger has had the migration */
 };
 
-static void print(const struct watching *w, const struct overview *v, struct arena *a)
+/* False: it cannot be written. */
+static bool print(const struct watching *w, const struct overview *v, struct arena *a)
 {
 	bool watch = w->arguments->watch_ms >= 0;
 
@@ -33,7 +35,7 @@ static void print(const struct watching *w, const struct overview *v, struct are
 		fputs("\033[H\033[J", stdout); /* home, and clear what follows */
 		status_print_text(v, a);
 	}
-	fflush(stdout);
+	return !watch || fflush(stdout) == 0;
 }
 
 /* The target answers, and does not know the migration. */
@@ -70,13 +72,17 @@ static bool look(struct watching *w, struct arena *a, int *code)
 		*code = unknown(w);
 		return true;
 	}
-	print(w, v, a);
+	if (!print(w, v, a)) {
+		if (errno == EPIPE) /* that its reader goes is one of its ends */
+			clearerr(stdout);
+		return true;
+	}
 	w->known |= v->status != NULL;
 	if (once && v->target.error)
 		*code = unreachable(&v->target, "target");
 	else if (once && v->source.error)
 		*code = unreachable(&v->source, "source");
-	return once || ferror(stdout) ||
+	return once ||
 	       (v->status && strcmp(v->status->migration->phase, phase_name(PH_COMPLETE)) == 0);
 }
 

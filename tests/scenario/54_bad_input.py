@@ -1,11 +1,15 @@
-"""Command lines and files that cannot be: one message, an exit code, nothing made, no secret told."""
+"""Command lines and files that cannot be: one message, an exit code, nothing made, no secret told.
+
+Nor does a command end with 0 whose output cannot be written.
+"""
 import os
 import subprocess
 
 from harness import processes
 from harness.fingerprint import changed, fingerprint
 from harness.flow import Flow
-from harness.migration import (EXIT_CHECK, EXIT_UNREACHABLE, EXIT_USAGE, SANITIZER, program)
+from harness.migration import (EXIT_BAD, EXIT_CHECK, EXIT_UNREACHABLE, EXIT_USAGE, SANITIZER,
+                               program)
 from harness.processes import Failed, until
 
 DECODER_MATTERS = False
@@ -130,8 +134,8 @@ def write_files(s, good):
     return names
 
 
-def say(arguments, **environment):
-    process = processes.start([program(), *arguments], stdout=subprocess.PIPE,
+def say(arguments, stdout=subprocess.PIPE, **environment):
+    process = processes.start([program(), *arguments], stdout=stdout,
                               stderr=subprocess.PIPE, text=True, errors="replace",
                               env={**os.environ, **environment})
     out, err = process.communicate(timeout=60)
@@ -162,6 +166,14 @@ def bad_lines(s, migration):
             found.append(f"changed {changed(was, now)}")
     if found:
         raise Failed("\n".join(found))
+
+
+def full_disk(*lines, **environment):
+    for line in lines:
+        with open("/dev/full", "w") as full:
+            code, _, err = say(line, stdout=full, **environment)
+        if code != EXIT_BAD or not err.startswith("pgcrossfade: standard output cannot be written"):
+            raise Failed(f"{line}: with a full disk exit {code}: {err}")
 
 
 # --- a server that asks for a password
@@ -238,7 +250,10 @@ def run_with_secret(s, migration):
 def scenario(s):
     s.source.run(SCHEMA)
     s.target.run(SCHEMA.replace("CREATE ROLE", "-- CREATE ROLE"))
-    bad_lines(s, s.migration(FLOWS))
+    good = s.migration(FLOWS)
+    bad_lines(s, good)
+    full_disk(["check", good.file], ["check", good.file, "--json"], ["plan", good.file],
+              ["plan", good.file, "--json"], ["--help"], ["help", "man"], ["--version"])
     lock(s)
     migration = locked_file(s)
     wrong_password(s, migration.file)
@@ -248,3 +263,5 @@ def scenario(s):
             raise Failed(f"{list(environment)}: exit {code}\n{out}{err}")
         must_not_tell("check", out, err)
     run_with_secret(s, migration)
+    status = ["status", migration.file]
+    full_disk(status, [*status, "--json"], [*status, "--watch=0.1"], PGPASSWORD="correct-horse")
