@@ -46,7 +46,10 @@ const struct command commands[] = {
 	  "prints how many went in and how many are left, and ends with exit status 1 when any is.",
 	  ARG_FLOW | ARG_LIST | ARG_TIMEOUT, retry_command },
 	{ "complete", "end a switched migration",
-	  "Drops slot and publications. The old tables stay frozen, or are dropped.",
+	  "First makes the foreign keys of the new tables as they were at first, where run has not been "
+	  "able to yet, with cutover.lock_timeout and cutover.tries. Then drops slot and publications. "
+	  "The old tables stay frozen, or are dropped. Where rows keep a foreign key from coming back it "
+	  "says which one and what to do, with exit status 1, although the migration is complete.",
 	  ARG_DROP_OLD_TABLES, complete_command },
 	{ "abort", "end a migration before the switch, without a trace",
 	  "Drops slot, publications and ledger rows, empties the new tables and gives them their "

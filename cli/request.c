@@ -63,6 +63,36 @@ static bool unknown(const char *migration, struct err *e)
 
 /* --- without a run --- */
 
+/* Of a migration that is complete. */
+static bool say_complete(struct asking *q, struct err *e)
+{
+	const char *said;
+	bool whole;
+
+	if (!ending_said(&q->session, &said, &whole, e))
+		return false;
+	if (!whole)
+		return err_set(e, ERR_NONE, "%s", said);
+	puts(said);
+	return true;
+}
+
+static bool complete_alone(struct asking *q, struct err *e)
+{
+	struct completing c = { .drop_old_tables = *q->argument != '\0' };
+	bool done = false;
+
+	while (!*q->interrupted) {
+		if (!ending_complete(&q->session, &c, &done, e))
+			return false;
+		if (done)
+			return say_complete(q, e);
+		clock_sleep_ms(POLL_MS);
+	}
+	return err_set(e, ERR_RETRY, "interrupted after %u tries; the migration is not complete",
+		       c.tries);
+}
+
 static bool alone(struct asking *q, const struct ledger_migration *m, struct err *e)
 {
 	enum phase phase;
@@ -79,16 +109,14 @@ static bool alone(struct asking *q, const struct ledger_migration *m, struct err
 		return ending_abort(&q->session, e);
 	}
 	if (strcmp(q->kind, "complete") == 0) {
-		if (q->id && phase == PH_COMPLETE) {
-			puts("complete");
-			return true;
-		}
+		if (q->id && phase == PH_COMPLETE)
+			return say_complete(q, e) || err_wrap(e, "complete");
 		if (phase != PH_SWITCHED)
 			return err_set(
 			    e, ERR_NONE,
 			    "complete needs phase switched; the migration is in phase %s",
 			    m->phase);
-		return ending_complete(&q->session, *q->argument != '\0', e);
+		return complete_alone(q, e) || err_wrap(e, "complete");
 	}
 	if (q->id && phase == PH_SWITCHED) {
 		puts("switched; the run ended before it could say so");

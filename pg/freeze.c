@@ -1,5 +1,6 @@
 #include "pg/freeze.h"
 
+#include "pg/lock.h"
 #include "pg/quote.h"
 
 #include <inttypes.h>
@@ -176,35 +177,65 @@ bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64
 }
 
 /*
- * All in one statement, so that references among them do not matter. A partition that was detached
- * since is somebody's table: its row trigger, which it had of the partitioned one, is gone. An
- * earlier version made none of these.
+ * A partition that was detached since is somebody's table: its row trigger, which it had of the
+ * partitioned one, is gone. An earlier version made none of these.
  */
-static bool drop_frozen(struct pg *source, const char *function, struct err *e)
+static bool find_frozen(struct pg *source, const char *migration, struct arena *a,
+			struct lock_tables *out, struct err *e)
 {
+	struct buf function = BUF_INIT;
 	struct pg_result *r = NULL;
-	bool ok = pg_query_row(
-	    source,
-	    "WITH t AS (SELECT tgrelid, tgtype & 1 = 1 AS row, tgparentid FROM pg_trigger "
-	    "WHERE tgfoid = to_regprocedure($1)) "
-	    "SELECT string_agg(DISTINCT tgrelid::regclass::text, ', ') FROM t "
-	    "WHERE (t.row AND tgparentid = 0) OR NOT EXISTS (SELECT FROM t x WHERE x.row)",
-	    1, &function, &r, e);
 
-	if (ok && pg_value(r, 0, 0))
-		ok = pg_execf(source, e, "DROP TABLE %s", pg_text(r, 0, 0));
+	put_function(&function, migration);
+	bool ok =
+	    pg_query(source,
+		     "WITH t AS (SELECT tgrelid, tgtype & 1 = 1 AS row, tgparentid FROM pg_trigger "
+		     "WHERE tgfoid = to_regprocedure($1)) "
+		     "SELECT DISTINCT tgrelid::regclass::text FROM t "
+		     "WHERE (t.row AND tgparentid = 0) OR NOT EXISTS (SELECT FROM t x WHERE x.row)",
+		     1, (const char *const *)&function.data, &r, e);
+
+	*out = (struct lock_tables){ .from_readers = true };
+	const char **names = arena_array(a, ok ? pg_rows(r) : 0, sizeof *names);
+	for (unsigned i = 0; ok && i < pg_rows(r); i++)
+		names[out->count++] = arena_strdup(a, pg_text(r, i, 0));
+	out->names = names;
 	pg_result_free(r);
+	buf_free(&function);
+	return ok;
+}
+
+/* All in one statement, so that references among them do not matter. */
+static bool drop_frozen(struct pg *source, const struct lock_tables *tables, struct err *e)
+{
+	struct buf sql = BUF_INIT;
+
+	for (unsigned i = 0; i < tables->count; i++)
+		buf_printf(&sql, "%s%s", i ? ", " : "DROP TABLE ", tables->names[i]);
+	bool ok = !tables->count || pg_exec(source, sql.data, e);
+	buf_free(&sql);
 	return ok;
 }
 
 bool freeze_drop_tables(struct pg *source, const char *migration, struct err *e)
 {
-	struct buf function = BUF_INIT;
+	struct arena scratch = ARENA_INIT;
+	struct lock_tables tables;
+	bool ok = find_frozen(source, migration, &scratch, &tables, e) &&
+		  drop_frozen(source, &tables, e) && freeze_remove(source, migration, e);
 
-	put_function(&function, migration);
-	bool ok = drop_frozen(source, function.data, e) && freeze_remove(source, migration, e);
-	buf_free(&function);
+	arena_finish(&scratch);
 	return ok || err_wrap(e, "drop the old tables");
+}
+
+bool freeze_blockers(struct pg *source, const char *migration, struct arena *a, const char **out,
+		     struct err *e)
+{
+	struct lock_tables tables;
+
+	*out = "";
+	return find_frozen(source, migration, a, &tables, e) &&
+	       (!tables.count || lock_blockers(source, &tables, pg_backend_pid(source), a, out, e));
 }
 
 static const char drop_if_empty[] =

@@ -35,6 +35,10 @@ bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64
 /* Drops the tables that carry this migration's freeze, whatever their names are by now. */
 bool freeze_drop_tables(struct pg *source, const char *migration, struct err *e);
 
+/* Who holds what keeps those tables from being dropped, in words; "" when nobody does. */
+bool freeze_blockers(struct pg *source, const char *migration, struct arena *a, const char **out,
+		     struct err *e);
+
 /* Takes the sign, the function and with it the triggers away; then the schema if empty. */
 bool freeze_remove(struct pg *source, const char *migration, struct err *e);
 

@@ -1,5 +1,9 @@
 #include "pg/ledger.h"
 
+/* In the order in which they are done. A `validate` that is left waits for rows: `retry` did not
+ * bring their parents. */
+#define KINDS "'settle', 'confirm', 'validate'"
+
 /* What waits with its foreign key is nothing to settle. */
 #define NOT_AWAY                                                                                   \
 	"NOT EXISTS (SELECT FROM pgcrossfade.definition away WHERE away.migration = d.migration"   \
@@ -23,21 +27,21 @@ static const char mark_sql[] =
     "   WHERE s.migration = d.migration AND s.table_name = d.table_name AND s.name = d.name"
     "   AND s.kind = 'settle') AS settled"
     "  FROM pgcrossfade.definition d WHERE d.migration = $1 AND d.made IS NULL"
-    "  AND d.kind IN ('settle', 'confirm') AND " NOT_AWAY "),"
+    "  AND d.kind IN (" KINDS ") AND " NOT_AWAY "),"
     " wanted AS (SELECT d.id, coalesce("
     "   (SELECT s.oid FROM streamed s WHERE s.conname = d.name"
     "     AND s.conrelid = to_regclass(d.table_name) AND (s.condeferrable OR d.settled)),"
     "   (SELECT max(s.oid) FROM streamed s WHERE s.conname = d.name AND (s.condeferrable OR"
     "     d.settled AND NOT s.convalidated) HAVING count(*) = 1)) AS made FROM ours d) "
     "UPDATE pgcrossfade.definition d SET made = w.made,"
-    " create_sql = regexp_replace(regexp_replace(d.create_sql,"
+    " create_sql = CASE WHEN d.kind = 'validate' THEN d.create_sql ELSE regexp_replace(regexp_replace(d.create_sql,"
     "   '^ALTER TABLE " TABLE " (ALTER|VALIDATE) CONSTRAINT " IDENT "( NOT DEFERRABLE)?$',"
     "   'ALTER TABLE %1$s \\1 CONSTRAINT %2$s\\2'),"
     "   '^ALTER TABLE " TABLE " DROP CONSTRAINT " IDENT "; ALTER TABLE " TABLE
     " ADD CONSTRAINT " IDENT " FOREIGN KEY \\(" IDENTS "\\) REFERENCES " TABLE "\\(" IDENTS
     "\\)(.*?)(?:; COMMENT ON CONSTRAINT .*)?$',"
     "   'ALTER TABLE %1$s DROP CONSTRAINT %2$s; ALTER TABLE %1$s ADD CONSTRAINT %2$s"
-    " FOREIGN KEY (%3$s) REFERENCES %4$s(%5$s)\\1%6$s')"
+    " FOREIGN KEY (%3$s) REFERENCES %4$s(%5$s)\\1%6$s') END"
     " FROM wanted w WHERE d.id = w.id AND w.made IS NOT NULL";
 
 bool ledger_mark_made(struct pg *target, const char *migration, struct err *e)
@@ -54,7 +58,8 @@ bool ledger_mark_made(struct pg *target, const char *migration, struct err *e)
 static const char settlements_sql[] =
     "SELECT d.kind, d.table_name, d.name, d.made IS NOT NULL, c.conrelid::regclass, c.conname,"
     " c.confrelid::regclass,"
-    " CASE WHEN c.oid IS NOT NULL THEN format(d.create_sql, c.conrelid::regclass,"
+    " CASE WHEN c.oid IS NOT NULL THEN format(CASE WHEN d.kind = 'validate'"
+    "  THEN 'ALTER TABLE %1$s VALIDATE CONSTRAINT %2$s' ELSE d.create_sql END, c.conrelid::regclass,"
     "  quote_ident(c.conname), " COLUMNS(
 	"c.conrelid",
 	"c.conkey") ", c.confrelid::regclass,"
@@ -64,8 +69,9 @@ static const char settlements_sql[] =
 				     "  format('; COMMENT ON CONSTRAINT %I ON %s IS ', c.conname, c.conrelid::regclass)"
 				     "   || quote_literal(obj_description(c.oid, 'pg_constraint'))) END"
 				     " FROM pgcrossfade.definition d LEFT JOIN pg_constraint c ON c.oid = d.made"
-				     " WHERE d.migration = $1 AND d.kind IN ('settle', 'confirm') AND " NOT_AWAY
-				     " ORDER BY d.kind DESC, d.id";
+				     " WHERE d.migration = $1 AND d.kind IN (" KINDS
+				     ") AND (d.made IS NOT NULL OR d.kind <> 'validate') AND " NOT_AWAY
+				     " ORDER BY array_position(ARRAY[" KINDS "], d.kind), d.id";
 
 bool ledger_settlements(struct pg *target, const char *migration, struct arena *a,
 			struct ledger_settlement **out, unsigned *count, struct err *e)
@@ -95,7 +101,7 @@ bool ledger_settlements(struct pg *target, const char *migration, struct arena *
 static const char follow_sql[] =
     "UPDATE pgcrossfade.definition SET made = (SELECT oid FROM pg_constraint"
     "  WHERE contype = 'f' AND conrelid = to_regclass($4) AND conname = $5)"
-    " WHERE migration = $1 AND table_name = $2 AND name = $3 AND kind = 'confirm'";
+    " WHERE migration = $1 AND table_name = $2 AND name = $3 AND kind IN ('confirm', 'validate')";
 
 bool ledger_settled(struct pg *target, const char *migration, const struct ledger_settlement *s,
 		    struct err *e)

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 enum { FIRST_BACKOFF_MS = 250, MAX_BACKOFF_MS = 15000, BEAT_MS = 1000 };
-
+enum { FIRST_FOR_LOCK_MS = 500, MAX_FOR_LOCK_MS = 10000 };
 enum { MOST_DOUBLINGS = 16 };
 
-int64_t backoff_doubled(int64_t first_ms, int64_t most_ms, unsigned tries)
+static int64_t doubled(int64_t first_ms, int64_t most_ms, unsigned tries)
 {
 	int64_t wait = first_ms << (tries < MOST_DOUBLINGS ? tries : MOST_DOUBLINGS);
 
@@ -18,7 +18,12 @@ int64_t backoff_doubled(int64_t first_ms, int64_t most_ms, unsigned tries)
 
 static int64_t backoff_ms(unsigned tries)
 {
-	return backoff_doubled(FIRST_BACKOFF_MS, MAX_BACKOFF_MS, tries);
+	return doubled(FIRST_BACKOFF_MS, MAX_BACKOFF_MS, tries);
+}
+
+int64_t backoff_for_lock(unsigned tries)
+{
+	return doubled(FIRST_FOR_LOCK_MS, MAX_FOR_LOCK_MS, tries);
 }
 
 /* Best effort: where the ledger cannot be written, status finds its server gone, or the log has it. */

@@ -3,16 +3,14 @@
 #include "cutover/hooks.h"
 #include "cutover/switch.h"
 #include "pg/freeze.h"
-#include "service/ending.h"
 #include "service/rejected.h"
 #include "service/steps.h"
 #include "service/unchanged.h"
-#include "snapshot/settle.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { WAIT_MS = 50, FIRST_BACKOFF_MS = 500, MAX_BACKOFF_MS = 10000 };
+enum { WAIT_MS = 50 };
 
 /* --- before the point of no return --- */
 
@@ -108,11 +106,6 @@ static bool check_wanted(struct run *r, struct err *e)
 				 r->cutting.why.text);
 }
 
-static int64_t backoff_from(unsigned tries)
-{
-	return backoff_doubled(FIRST_BACKOFF_MS, MAX_BACKOFF_MS, tries);
-}
-
 static void schedule_next_try(struct run *r, const struct err *e)
 {
 	r->cutting.why = *e;
@@ -120,7 +113,7 @@ static void schedule_next_try(struct run *r, const struct err *e)
 
 	log_event(LOG_WARN, "cutover.try", "try=%u of=%" PRIu64 " reason=%s", r->cutting.tries,
 		  r->migration->cutover.tries, log_quote(&r->session.arena, e->text));
-	r->cutting.next_try_ms = clock_ms() + backoff_from(r->cutting.tries);
+	r->cutting.next_try_ms = clock_ms() + backoff_for_lock(r->cutting.tries);
 }
 
 /* --- past it --- */
@@ -232,37 +225,4 @@ enum outcome cutover_step(struct run *r, struct err *e)
 	if (try_switch(r, &pause_us, e))
 		return finish(r, pause_us, e);
 	return after_failure(r, e);
-}
-
-/*
- * Clients use the new tables already: a lock on them must not make them wait long, nor often while
- * somebody reads one.
- */
-static bool settle_definitions(struct run *r, struct err *e)
-{
-	struct pg *target = r->session.target;
-
-	if (clock_ms() < r->settle_at_ms)
-		return true;
-	r->settle_at_ms = clock_ms() + backoff_from(r->settle_tries++);
-	bool ok = pg_exec(target, "SET lock_timeout = '200ms'", e) &&
-		  settle_foreign_keys(r->migration->name, target, e);
-	r->settled = ok;
-	bool later = !ok && e->kind == ERR_RETRY && !pg_lost(target);
-
-	if (later)
-		err_clear(e);
-	return (ok || later) && pg_exec(target, "SET lock_timeout = 0", e);
-}
-
-/* The slot would only hold WAL back: there is nothing left to follow. */
-enum outcome switched_step(struct run *r, struct err *e)
-{
-	if (!r->stream_dropped && !ending_drop_stream(&r->session, e))
-		return STEP_FAILED;
-	r->stream_dropped = true;
-	if (!r->settled && !settle_definitions(r, e))
-		return STEP_FAILED;
-	clock_sleep_ms(WAIT_MS);
-	return STEP_AGAIN;
 }

@@ -8,12 +8,14 @@
 #include "pg/publication.h"
 #include "pg/quote.h"
 #include "pg/slot.h"
+#include "service/steps.h"
 #include "snapshot/definitions.h"
 #include "snapshot/settle.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-enum { SLOT_WAIT_MS = 15000, SETTLE_PAUSE_MS = 500 };
+enum { SLOT_WAIT_MS = 15000 };
 
 bool ending_drop_stream(struct session *s, struct err *e)
 {
@@ -74,56 +76,127 @@ bool ending_abort(struct session *s, struct err *e)
 	return ok || err_wrap(e, "abort");
 }
 
-/* Clients use the new tables: they wait behind a try as long as behind one of a cutover. */
-static bool try_to_settle(struct session *s, struct err *e)
+/* --- complete --- */
+
+static bool settle(struct session *s, struct completing *c, struct err *e)
+{
+	(void)c;
+	return settle_foreign_keys(s->migration->name, s->target, e);
+}
+
+static bool who_keeps_keys(struct session *s, const char **out, struct err *e)
+{
+	return settle_blockers(s->migration->name, s->target, &s->arena, out, e);
+}
+
+static bool drop_stream(struct session *s, struct completing *c, struct err *e)
+{
+	(void)c;
+	return ending_drop_stream(s, e);
+}
+
+static bool drop_tables(struct session *s, struct completing *c, struct err *e)
+{
+	return !c->drop_old_tables || freeze_drop_tables(s->source, s->migration->name, e);
+}
+
+static bool who_keeps_tables(struct session *s, const char **out, struct err *e)
+{
+	return freeze_blockers(s->source, s->migration->name, &s->arena, out, e);
+}
+
+static const struct stage {
+	bool (*go)(struct session *, struct completing *, struct err *);
+	bool (*blockers)(struct session *, const char **out, struct err *); /* NULL: not known */
+	const char *undone;
+} stages[] = {
+	{ settle, who_keeps_keys,
+	  "the foreign keys of the new tables could not be made as they were at first" },
+	{ drop_stream, NULL, "slot and publications could not be dropped" },
+	{ drop_tables, who_keeps_tables, "the old tables could not be dropped" },
+};
+
+enum { STAGES = sizeof stages / sizeof *stages };
+
+static bool limit_waits(struct session *s, int64_t ms, struct err *e)
+{
+	return pg_execf(s->source, e, "SET lock_timeout = %" PRId64, ms) &&
+	       pg_execf(s->target, e, "SET lock_timeout = %" PRId64, ms);
+}
+
+/* Clients wait behind a try as long as behind one of a cutover. */
+static bool try_stages(struct session *s, struct completing *c, struct err *e)
 {
 	struct err ignored = ERR_INIT;
-	bool ok = pg_execf(s->target, e, "SET lock_timeout = %" PRId64,
-			   s->migration->cutover.lock_timeout) &&
-		  settle_foreign_keys(s->migration->name, s->target, e);
+	bool ok = limit_waits(s, s->migration->cutover.lock_timeout, e);
 
-	return pg_exec(s->target, "SET lock_timeout = 0", ok ? e : &ignored) && ok;
+	while (ok && c->stage < STAGES) {
+		ok = stages[c->stage].go(s, c, e);
+		c->stage += ok;
+	}
+	return limit_waits(s, 0, ok ? e : &ignored) && ok;
 }
 
-static bool name_blockers(struct session *s, struct err *e)
+static bool give_up(struct session *s, const struct completing *c, struct err *e)
 {
-	struct err asked = ERR_INIT;
+	const struct stage *stage = &stages[c->stage];
+	const char *plural = c->tries == 1 ? "y" : "ies";
+	struct err why = *e, ignored = ERR_INIT;
 	const char *who = "";
 
-	if (!settle_blockers(s->migration->name, s->target, &s->arena, &who, &asked))
-		return false;
+	if (strcmp(why.sqlstate, "55P03") != 0)
+		return err_set(e, ERR_NONE, "%s in %u tr%s: %s; ask again", stage->undone, c->tries,
+			       plural, why.text);
+	if (stage->blockers)
+		stage->blockers(s, &who, &ignored);
 	return err_set(e, ERR_NONE,
-		       "the foreign keys of the new tables could not be made as they were at "
-		       "first: no lock within %" PRId64 " ms, %" PRIu64 " times: %s; ask again",
-		       s->migration->cutover.lock_timeout, s->migration->cutover.tries,
-		       *who ? who : "the blocker is gone by now");
+		       "%s in %u tr%s, each without a lock within %" PRId64 " ms: %s; ask again",
+		       stage->undone, c->tries, plural, s->migration->cutover.lock_timeout,
+		       *who ? who : "whoever held it cannot be told any more");
 }
 
-/* Nobody would do it after complete. */
-static bool settle(struct session *s, struct err *e)
+/* Is there another try, or was that the last one? */
+static bool put_off(struct session *s, struct completing *c, struct err *e)
 {
-	uint64_t tries = s->migration->cutover.tries;
-
-	while (!try_to_settle(s, e)) {
-		if (e->kind != ERR_RETRY || pg_lost(s->target))
-			return false;
-		if (--tries == 0)
-			return name_blockers(s, e);
-		err_clear(e);
-		clock_sleep_ms(SETTLE_PAUSE_MS);
-	}
+	if (e->kind != ERR_RETRY || pg_lost(s->source) || pg_lost(s->target))
+		return false;
+	log_event(LOG_WARN, "complete.try", "try=%u of=%" PRIu64 " reason=%s", ++c->tries,
+		  s->migration->cutover.tries, log_quote(&s->arena, e->text));
+	if (c->tries >= s->migration->cutover.tries)
+		return give_up(s, c, e);
+	c->next_try_ms = clock_ms() + backoff_for_lock(c->tries);
+	err_clear(e);
 	return true;
 }
 
-bool ending_complete(struct session *s, bool drop_old_tables, struct err *e)
+bool ending_complete(struct session *s, struct completing *c, bool *done, struct err *e)
 {
 	const char *name = s->migration->name;
-	bool ok = settle(s, e) && ending_drop_stream(s, e) &&
-		  (!drop_old_tables || freeze_drop_tables(s->source, name, e)) &&
-		  ledger_set_phase(s->target, name, phase_name(PH_COMPLETE), e);
 
-	if (ok)
-		log_event(LOG_INFO, "complete", "migration=%s old_tables=%s", name,
-			  drop_old_tables ? "dropped" : "frozen");
-	return ok || err_wrap(e, "complete");
+	*done = false;
+	if (clock_ms() < c->next_try_ms)
+		return true;
+	if (!try_stages(s, c, e))
+		return put_off(s, c, e);
+	if (!ledger_set_phase(s->target, name, phase_name(PH_COMPLETE), e))
+		return false;
+	log_event(LOG_INFO, "complete", "migration=%s old_tables=%s", name,
+		  c->drop_old_tables ? "dropped" : "frozen");
+	*done = true;
+	return true;
+}
+
+bool ending_said(struct session *s, const char **said, bool *whole, struct err *e)
+{
+	const char *left;
+
+	if (!settle_left(s->migration->name, s->target, &s->arena, &left, e))
+		return false;
+	*whole = !*left;
+	*said = *whole ? "complete"
+		       : arena_printf(&s->arena,
+				      "the migration is complete, but not all foreign keys are as "
+				      "at first: %s",
+				      left);
+	return true;
 }

@@ -18,11 +18,25 @@ bool ending_drop_stream(struct session *s, struct err *e);
  */
 bool ending_abort(struct session *s, struct err *e);
 
+/* A complete that is under way. What it begins with: all zero but drop_old_tables. */
+struct completing {
+	bool drop_old_tables; /* they stay frozen otherwise */
+	unsigned stage;       /* what is done of it */
+	unsigned tries;       /* that failed */
+	int64_t next_try_ms;  /* clock_ms() */
+};
+
 /*
- * After the switch: foreign keys are settled first, for nobody would do it later; then it drops
- * the old tables if asked (they stay frozen otherwise). ERR_NONE: somebody is in the way, and
- * nothing else was done.
+ * After the switch. One try, when it is time for one: clients use the tables, so that no lock is
+ * waited for long. *done false: call again in a while. Foreign keys are settled first, for nobody
+ * would do it later.
+ *
+ * Errors     ERR_NONE: tried cutover.tries times; the text says who or what is in the way, and
+ *            nothing was done that another complete does not take up.
  */
-bool ending_complete(struct session *s, bool drop_old_tables, struct err *e);
+bool ending_complete(struct session *s, struct completing *c, bool *done, struct err *e);
+
+/* Of a migration that is complete. *whole false: some foreign keys are not back, *said has which. */
+bool ending_said(struct session *s, const char **said, bool *whole, struct err *e);
 
 #endif

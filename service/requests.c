@@ -69,15 +69,18 @@ static bool do_abort(struct run *r, const struct request *q, struct answer *out,
 	return ending_abort(&r->session, e);
 }
 
-static bool do_complete(struct run *r, const struct request *q, struct answer *out, struct err *e)
+static bool begin_complete(struct run *r, const struct request *q, struct answer *out,
+			   struct err *e)
 {
+	(void)e;
 	if (r->phase != PH_SWITCHED) {
 		out->text = refusal(r, "complete", "switched");
-		return true;
+	} else if (r->complete_request) {
+		out->text = "another complete is under way; ask again";
+	} else {
+		r->complete_request = q->id;
+		r->completing = (struct completing){ .drop_old_tables = *q->argument != '\0' };
 	}
-	if (!ending_complete(&r->session, strcmp(q->argument, "drop-old-tables") == 0, e))
-		return false;
-	*out = (struct answer){ true, "complete", STEP_END };
 	return true;
 }
 
@@ -88,7 +91,7 @@ static const struct {
 	{ "cutover", begin_cutover },
 	{ "retry", begin_retry },
 	{ "abort", do_abort },
-	{ "complete", do_complete },
+	{ "complete", begin_complete },
 };
 
 static bool act(struct run *r, const struct request *q, struct answer *out, struct err *e)

@@ -258,7 +258,8 @@ static bool is_switched(struct run *r, bool *switched, struct err *e)
 static bool settle_requests(struct run *r, struct err *e)
 {
 	struct pg *target = r->session.target;
-	const char *name = r->migration->name;
+	const char *name = r->migration->name, *said;
+	bool whole;
 
 	if (r->phase == PH_CUTOVER)
 		return true;
@@ -266,8 +267,8 @@ static bool settle_requests(struct run *r, struct err *e)
 	    !request_settle(target, name, "cutover", true,
 			    "switched; the run was interrupted before it could say so", e))
 		return false;
-	if (r->phase == PH_COMPLETE &&
-	    !request_settle(target, name, "complete", true, "complete", e))
+	if (r->phase == PH_COMPLETE && !(ending_said(&r->session, &said, &whole, e) &&
+					 request_settle(target, name, "complete", whole, said, e)))
 		return false;
 	return request_settle(target, name, NULL, false, "the run was interrupted; ask again", e);
 }
@@ -366,6 +367,7 @@ static void go_down(struct run *r)
 	streaming_close(r);
 	keep_target(r);
 	r->cutting = (struct cutting){ 0 };
+	r->complete_request = 0;
 	r->retrying = (struct retrying){ 0 };
 	r->retried = r->restored;
 	r->source_lsn = 0;

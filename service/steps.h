@@ -12,6 +12,7 @@
 #include "pg/flush.h"
 #include "pg/heartbeat.h"
 #include "pg/request.h"
+#include "service/ending.h"
 #include "service/errand.h"
 #include "service/meter.h"
 #include "service/pipeline.h"
@@ -110,7 +111,9 @@ struct run {
 	bool stream_dropped; /* slot and publications are gone, after the switch */
 	bool settled; /* foreign keys are as they were before the migration, after the switch */
 	unsigned settle_tries;
-	int64_t settle_at_ms; /* not before that again */
+	int64_t settle_at_ms;     /* not before that again */
+	int64_t complete_request; /* whose outcome is awaited; 0: none */
+	struct completing completing;
 	struct cutting cutting;
 	struct retrying retrying;
 	struct backoff backoff;
@@ -136,8 +139,8 @@ void streaming_close(struct run *r);
 /* The steps' shared piece: one batch, opening the pipeline first if need be. */
 bool stream_once(struct run *r, int timeout_ms, struct err *e);
 
-/* first_ms, twice that, and so on after so many tries, but no more than most_ms. */
-int64_t backoff_doubled(int64_t first_ms, int64_t most_ms, unsigned tries);
+/* How long clients are left alone after so many tries to get a lock on their tables. */
+int64_t backoff_for_lock(unsigned tries);
 
 /*
  * Waits before the next try, longer each time. While its connection to the target lives, the

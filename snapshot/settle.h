@@ -21,4 +21,8 @@ bool settle_foreign_keys(const char *migration, struct pg *target, struct err *e
 bool settle_blockers(const char *migration, struct pg *target, struct arena *a, const char **out,
 		     struct err *e);
 
+/* Which are not back, for rows that they would refuse, and what to do; "" when all are. */
+bool settle_left(const char *migration, struct pg *target, struct arena *a, const char **out,
+		 struct err *e);
+
 #endif

@@ -3,8 +3,11 @@
 While the stream runs they do not act (no CASCADE); afterwards they must again, those of the new
 tables and no others: also where old and new tables swap names, where the new schema gets another
 name, where the ledger is one that an earlier version made, and where a reader holds a new table.
-complete does not pass that by: it waits, and then names who is in the way.
+complete does not pass that by: it waits, and then names who is in the way. Nobody waits for it
+meanwhile. A key that rows keep away is told.
 """
+import signal
+
 from harness.drain import drain
 from harness.flow import Flow
 from harness.migration import EXIT_BAD
@@ -74,6 +77,30 @@ SELECT conname::text, pg_get_constraintdef(oid), obj_description(oid, 'pg_constr
   FROM pg_constraint WHERE contype = 'f' AND conrelid = '{table}'::regclass ORDER BY 1
 """
 
+# parents that are refused; their children are copied
+LOST_PARENTS = """
+ALTER TABLE v2.boss ADD CHECK (id <> 7);
+CREATE TABLE v2.task (id bigint PRIMARY KEY, owner bigint CONSTRAINT owned REFERENCES v2.boss ON DELETE CASCADE)
+    PARTITION BY HASH (id);
+CREATE TABLE v2.task_0 PARTITION OF v2.task FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+CREATE TABLE v2.other (id bigint PRIMARY KEY CONSTRAINT not_8 CHECK (id <> 8));
+CREATE TABLE v2.note (id bigint PRIMARY KEY, other bigint CONSTRAINT noted REFERENCES v2.other);
+"""
+
+FLOWS_OF_LOST = [
+    *FLOWS,
+    Flow("public.boss", "v2.other", key=("id",), select="SELECT id::bigint AS id FROM old"),
+    *(Flow("public.worker", f"v2.{table}", key=("id",), select=f"""
+        SELECT id::bigint AS id, deputy::bigint AS {column} FROM old
+    """) for table, column in (("task", "owner"), ("note", "other"))),
+]
+
+NO_ROOM = """
+CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'no room for that' USING ERRCODE = '53400'; END $$;
+CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN tag IN ('ALTER TABLE') EXECUTE FUNCTION public.refuse();
+"""
+
 TO_SETTLE = "SELECT count(*) FROM pgcrossfade.definition WHERE kind IN ('settle', 'confirm')"
 
 
@@ -124,7 +151,7 @@ def swapped(s, name, earlier):
 def held(s):
     """Between two databases; a reader holds the new table from before the switch on."""
     migration = s.streaming(OLD, NEW, FLOWS, name="held",
-                            more="cutover: {lock_timeout: 100ms, tries: 2}\n"
+                            more="cutover: {lock_timeout: 100ms, tries: 1}\n"
                                  "switch: {target_sql: ALTER SCHEMA v2 RENAME TO live}")
     drain(migration)
     reader = s.target.connect()
@@ -132,7 +159,7 @@ def held(s):
     print(migration.command("cutover").out)
     for _ in range(2):  # by the run, and asking again
         said = migration.command("complete", expect=EXIT_BAD).err
-        if "no lock within 100 ms, 2 times" not in said or f"pid {reader.info.backend_pid} (user" not in said:
+        if "in 1 try, each without a lock within 100 ms: " not in said or f"pid {reader.info.backend_pid} (user" not in said:
             raise Failed(f"complete says {said}")
     if migration.status()["phase"] != "switched" or not migration.running:
         raise Failed("complete did half of its work")
@@ -143,7 +170,8 @@ def held(s):
     if f"pid {reader.info.backend_pid} (user" not in said:
         raise Failed(f"complete says {said}")
     reader.close()
-    migration.command("complete")
+    other_reason(s, migration)
+    old_tables_held(s, migration)
     must_be(s.target, "live.worker", [
         ("boss_of", "FOREIGN KEY (boss) REFERENCES live.boss(id) ON DELETE CASCADE NOT VALID", None),
         ("deputy, of", "FOREIGN KEY (deputy) REFERENCES live.boss(id) ON UPDATE CASCADE"
@@ -151,9 +179,89 @@ def held(s):
         ("plain", "FOREIGN KEY (deputy) REFERENCES live.boss(id)", None)])
 
 
+def other_reason(s, migration):
+    """What is no lock is not called one."""
+    s.target.run(NO_ROOM)
+    said = migration.command("complete", expect=EXIT_BAD).err
+    if "in 1 try: settle foreign key" not in said or "no room for that" not in said or "a lock" in said:
+        raise Failed(f"complete says {said}")
+    s.target.run("DROP EVENT TRIGGER refuse; DROP FUNCTION public.refuse()")
+
+
+def old_tables_held(s, migration):
+    with s.source.connect() as reader:
+        reader.cursor().execute("SELECT FROM public.boss")
+        said = migration.command("complete", "--drop-old-tables", expect=EXIT_BAD).err
+        if "the old tables could not be dropped in 1 try, each without a lock within 100 ms: pid "\
+                f"{reader.info.backend_pid} (user" not in said:
+            raise Failed(f"complete says {said}")
+    reader.close()
+    migration.command("complete", "--drop-old-tables")
+
+
+def nobody_waits(s):
+    """Between two tries run hears SIGTERM and other requests, and the command Ctrl-C."""
+    s.target.run("DROP SCHEMA live CASCADE")
+    migration = s.streaming(OLD, NEW, FLOWS, name="patient",
+                            more="cutover: {lock_timeout: 300ms, tries: 1000}")
+    reader = s.target.connect()
+    reader.cursor().execute("SELECT FROM v2.worker")
+    migration.command("cutover")
+    asked = tried(migration)
+    said = migration.command("cutover", expect=EXIT_BAD, seconds=10).err
+    if "the migration is in phase switched" not in said:
+        raise Failed(f"cutover says {said}")
+    migration.command("complete", expect=EXIT_BAD, seconds=10)
+    asked.send_signal(signal.SIGINT)
+    said = migration.finish(asked, expect=EXIT_BAD, seconds=10).err
+    if "withdrawn after" not in said or "the migration is not complete" not in said:
+        raise Failed(f"complete says {said}")
+    asked = tried(migration)
+    migration.terminate(seconds=5)
+    if asked.poll() is not None:
+        raise Failed(f"complete does not wait for its outcome: {migration.finish(asked, expect=None).text}")
+    reader.close()
+    migration.finish(asked)  # without a run
+    if migration.phase() != "complete" or s.target.value(TO_SETTLE):
+        raise Failed("complete did not do it")
+
+
+def tried(migration):
+    """A complete that has tried once."""
+    seen = migration.log_text().count("event=complete.try")
+    asked = migration.begin("complete")
+    until(lambda: migration.log_text().count("event=complete.try") > seen, "a try", 10,
+          alive=migration.must_run)
+    return asked
+
+
+def lost_parents(s):
+    """One is brought in before complete, which makes that key whole; of the others it says what to do."""
+    s.target.run("DROP SCHEMA v2 CASCADE")
+    s.source.run("DROP TABLE public.worker, public.boss")
+    migration = s.streaming(OLD, NEW + LOST_PARENTS, FLOWS_OF_LOST, name="lost", rejects=2)
+    migration.command("cutover", "--accept-rejects", "v2.boss,v2.other,v2.worker,v2.task,v2.note")
+    s.target.run("ALTER TABLE v2.other DROP CONSTRAINT not_8; INSERT INTO v2.other VALUES (8)")
+    said = migration.command("complete", expect=EXIT_BAD).err
+    migration.ended(0)
+    statements = [part.split(";")[0] for part in said.split("run: ")[1:]]
+    if "owned of v2.task is not there" not in said or "v2.note" in said or len(statements) != 2:
+        raise Failed(f"complete says {said}")
+    if migration.phase() != "complete":
+        raise Failed("it is not complete")
+    s.target.run("ALTER TABLE v2.boss DROP CONSTRAINT boss_id_check; INSERT INTO v2.boss VALUES (7);"
+                 + ";".join(statements))
+    must_be(s.target, "v2.note", [("noted", "FOREIGN KEY (other) REFERENCES v2.other(id)", None)])
+    must_be(s.target, "v2.worker", [
+        ("boss_of", "FOREIGN KEY (boss) REFERENCES v2.boss(id) ON DELETE CASCADE NOT VALID", None),
+        ("deputy, of", "FOREIGN KEY (deputy) REFERENCES v2.boss(id) ON UPDATE CASCADE"
+                       " ON DELETE SET NULL", "it's; said"),
+        ("plain", "FOREIGN KEY (deputy) REFERENCES v2.boss(id)", None)])
+
+
 def dropped(s):
     """A key that the switch itself takes away is not made again, and holds nothing up."""
-    s.target.run("DROP SCHEMA live CASCADE")
+    s.target.run("DROP SCHEMA v2 CASCADE")
     s.source.run("DROP TABLE public.worker, public.boss")
     migration = s.streaming(OLD, NEW, FLOWS, name="dropped", more="switch: {target_sql: '"
                             "ALTER TABLE v2.worker DROP CONSTRAINT \"deputy, of\"'}")
@@ -172,4 +280,6 @@ def scenario(s):
         swapped(s, name, earlier)
     s.source.run("DROP SCHEMA v2 CASCADE; DROP TABLE public.worker, public.boss")
     held(s)
+    nobody_waits(s)
     dropped(s)
+    lost_parents(s)
