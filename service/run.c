@@ -165,65 +165,24 @@ static bool targets_empty(struct run *r, struct err *e)
 	return true;
 }
 
-/* What an earlier migration of this name left at the source would be taken for ours. */
-static bool source_is_free(struct run *r, struct err *e)
+static bool register_migration(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
-	struct slot_status slot;
-	int64_t pause_us;
-	bool marked;
+	const char *name = r->migration->name;
+	struct session_identity id;
 
-	if (!freeze_marked(s->source, r->migration->name, &marked, &pause_us, e))
+	if (!migration_is_new(s->source, name, &s->arena, e) || !targets_empty(r, e) ||
+	    !session_identity(s, &id, e))
 		return false;
-	if (marked)
-		return err_set(
-		    e, ERR_CONFIG,
-		    "the source still carries the switch of an earlier migration %s (table "
-		    "pgcrossfade.switched); give this one another name",
-		    r->migration->name);
-	if (!slot_lookup(s->source, s->slot, &s->arena, &slot, e))
-		return false;
-	return !slot.exists ||
-	       err_set(
-		   e, ERR_CONFIG,
-		   "the source already has replication slot %s, of another migration of that name "
-		   "or one that was never aborted; give this one another name, or drop the slot",
-		   s->slot);
-}
-
-static bool register_migration(struct run *r, const struct session_identity *id, struct err *e)
-{
-	struct ledger_migration m = { .name = r->migration->name,
+	struct ledger_migration m = { .name = name,
 				      .phase = phase_name(PH_PREPARE),
-				      .digest = id->digest,
-				      .source_system = id->system,
-				      .source_database = id->database,
-				      .source_timeline = id->timeline };
+				      .digest = id.digest,
+				      .source_system = id.system,
+				      .source_database = id.database,
+				      .source_timeline = id.timeline };
 
-	r->registered = source_is_free(r, e) && targets_empty(r, e) &&
-			ledger_create(r->session.target, e) &&
-			ledger_insert(r->session.target, &m, e);
+	r->registered = ledger_create(s->target, e) && ledger_insert(s->target, &m, e);
 	return r->registered;
-}
-
-static bool check_identity(const struct ledger_migration *m, const struct session_identity *id,
-			   struct err *e)
-{
-	if (strcmp(m->digest, id->digest) != 0)
-		return err_set(
-		    e, ERR_CONFIG,
-		    "flows, decoder or search_path of migration %s, or the key of an old table, "
-		    "are not those it was started with; bring them back, or abort and start "
-		    "again",
-		    m->name);
-	if (strcmp(m->source_system, id->system) != 0 ||
-	    strcmp(m->source_database, id->database) != 0)
-		return err_set(
-		    e, ERR_CONFIG,
-		    "migration %s was started from database %s of system %s, the source is "
-		    "now database %s of system %s",
-		    m->name, m->source_database, m->source_system, id->database, id->system);
-	return true;
 }
 
 static bool log_findings(const struct findings *f, struct arena *a)
@@ -325,8 +284,6 @@ static bool settle_tables(struct run *r, const struct ledger_migration *m, struc
 /* Nothing is created before the check has passed. */
 static bool come_up(struct run *r, struct err *e)
 {
-	struct session *s = &r->session;
-	struct session_identity id;
 	struct ledger_migration *m = NULL;
 	bool switched = false;
 
@@ -340,7 +297,7 @@ static bool come_up(struct run *r, struct err *e)
 		return false;
 	if (switched)
 		return settle_requests(r, e); /* old names may mean other tables by now: no plan */
-	if (!compile(r, e) || !session_identity(s, &id, e) || (m && !check_identity(m, &id, e)))
+	if (!compile(r, e))
 		return false;
 	if (!m && r->registered)
 		return err_set(e, ERR_CONFIG, "migration %s was aborted meanwhile",
@@ -348,8 +305,8 @@ static bool come_up(struct run *r, struct err *e)
 	if (!m)
 		r->phase = PH_PREPARE;
 	r->registered |= m != NULL;
-	return (m || register_migration(r, &id, e)) && settle_tables(r, m, e) &&
-	       check_source(r, m, e) && settle_requests(r, e);
+	return (m || register_migration(r, e)) && settle_tables(r, m, e) && check_source(r, m, e) &&
+	       settle_requests(r, e);
 }
 
 /* The connection with the lock outlives a failed try, so that the run shows as alive. */

@@ -6,6 +6,8 @@
 #include "pg/quote.h"
 #include "service/estimate.h"
 
+#include <string.h>
+
 static const char *search_path_sql(struct arena *a, const struct name_list *names)
 {
 	const char *list = "";
@@ -164,10 +166,41 @@ static void list_reads(struct session *s)
 					     session_by_name(s) };
 }
 
+/* A migration that is under way goes on as it began, or not at all. */
+static bool check_begun(struct session *s, struct findings *findings, struct err *e)
+{
+	struct session_identity now = { "", "", "", 0 };
+	struct ledger_migration *m;
+
+	if (findings->failures)
+		return true;
+	if (!ledger_load(s->target, s->migration->name, &s->arena, &m, e))
+		return false;
+	if (!m)
+		return true;
+	if (!session_identity(s, &now, e))
+		return false;
+	if (strcmp(m->digest, now.digest) != 0)
+		finding_add(findings, &s->arena, FINDING_FAIL, "ledger",
+			    "flows, decoder or search_path of migration %s, or the key of an old "
+			    "table, are not those it was started with; bring them back, or abort "
+			    "and start again",
+			    m->name);
+	if (strcmp(m->source_system, now.system) != 0 ||
+	    strcmp(m->source_database, now.database) != 0)
+		finding_add(findings, &s->arena, FINDING_FAIL, "ledger",
+			    "migration %s was started from database %s of system %s, the source is "
+			    "now database %s of system %s; name that one, or abort and start again",
+			    m->name, m->source_database, m->source_system, now.database,
+			    now.system);
+	return true;
+}
+
 bool session_compile(struct session *s, struct findings *findings, struct err *e)
 {
 	if (!migration_compile(s->migration, s->source, s->target, &s->arena, &s->plan, findings,
-			       e))
+			       e) ||
+	    !check_begun(s, findings, e))
 		return err_wrap(e, "check");
 	if (findings->failures)
 		return refuse(s, findings, e);
@@ -192,11 +225,13 @@ static bool estimate(void *context, const struct plan *plan, struct copy_time *o
 
 bool session_check(struct session *s, int64_t data_ms, struct findings *findings, struct err *e)
 {
-	const struct check_options options = { data_ms, estimate, s };
+	const struct check_options options = { data_ms, estimate, s, &s->plan };
 
-	return migration_check(s->migration, s->source, s->target, &s->arena, &options, findings,
-			       e) ||
-	       err_wrap(e, "check");
+	if (!migration_check(s->migration, s->source, s->target, &s->arena, &options, findings,
+			     e) ||
+	    !check_begun(s, findings, e))
+		return err_wrap(e, "check");
+	return true;
 }
 
 const char **session_targets(struct session *s)

@@ -3,7 +3,9 @@
 
 #include "core/buf.h"
 #include "pg/conn.h"
+#include "pg/freeze.h"
 #include "pg/quote.h"
+#include "pg/slot.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -118,7 +120,7 @@ static void check_room(struct check *c, const struct pg_result *r)
 	unsigned failures = c->findings->failures;
 
 	if (pg_bool(r, 0, OUR_SLOT))
-		return; /* the migration's own slot is there already */
+		return; /* check_new has more to say of it */
 	if (pg_int(r, 0, FREE_SLOTS) < 1)
 		check_fail(c, c->source.subject,
 			   "all %s replication slots are taken; drop one that nobody needs or "
@@ -164,6 +166,53 @@ static void judge_source(struct check *c, const struct pg_result *r)
 			   pg_text(r, 0, WORK_MEM));
 }
 
+static const char *describe(const struct slot_status *s, struct arena *a)
+{
+	const char *what =
+	    *s->plugin ? arena_printf(a, "of plugin %s in database %s", s->plugin, s->database)
+		       : "a physical one";
+
+	return s->active ? arena_printf(a, "%s, in use by pid %d", what, s->active_pid) : what;
+}
+
+bool migration_is_new(struct pg *source, const char *name, struct arena *a, struct err *e)
+{
+	const char *slot = check_slot_name(a, name);
+	struct slot_status status;
+	int64_t pause_us;
+	bool marked;
+
+	if (!freeze_marked(source, name, &marked, &pause_us, e) ||
+	    !slot_lookup(source, slot, a, &status, e))
+		return false;
+	if (marked)
+		return err_set(
+		    e, ERR_CONFIG,
+		    "the source still carries the switch of an earlier migration %s (table "
+		    "pgcrossfade.switched); give this one another name",
+		    name);
+	return !status.exists ||
+	       err_set(
+		   e, ERR_CONFIG,
+		   "the source already has replication slot %s (%s), of another migration of that "
+		   "name or one that was never aborted; give this one another name, or, if nobody "
+		   "needs the slot, run at the source: SELECT pg_drop_replication_slot('%s');",
+		   slot, describe(&status, a), slot);
+}
+
+static bool check_new(struct check *c, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (migration_is_new(c->source.pg, c->m->name, c->arena, &why))
+		return true;
+	if (why.kind == ERR_CONFIG)
+		check_fail(c, c->source.subject, "%s", why.text);
+	else
+		*e = why;
+	return why.kind == ERR_CONFIG;
+}
+
 bool check_source(struct check *c, struct err *e)
 {
 	const char *slot = check_slot_name(c->arena, c->m->name);
@@ -173,6 +222,8 @@ bool check_source(struct check *c, struct err *e)
 	if (ok)
 		judge_source(c, r);
 	pg_result_free(r);
+	/* with privileges missing it cannot be asked */
+	ok = ok && (c->started || c->findings->failures || check_new(c, e));
 	return ok || err_wrap(e, "%s", c->source.subject);
 }
 

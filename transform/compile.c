@@ -250,8 +250,8 @@ bool migration_check(const struct migration *m, struct pg *source, struct pg *ta
 		     struct findings *findings, struct err *e)
 {
 	struct check c = make_check(m, source, target, arena, findings);
-	struct plan *plan = NULL;
 
+	*options->plan = NULL;
 	c.deep = options;
-	return compile(&c, &plan, e);
+	return compile(&c, options->plan, e);
 }

@@ -17,6 +17,12 @@
 
 struct pg;
 
+/*
+ * Of a migration that the ledger does not know: what one of that name left at the source would be
+ * taken for its own. ERR_CONFIG: there is something.
+ */
+bool migration_is_new(struct pg *source, const char *name, struct arena *a, struct err *e);
+
 /* *out is NULL when findings->failures; otherwise a plan that prepares at the target. */
 bool migration_compile(const struct migration *m, struct pg *source, struct pg *target,
 		       struct arena *arena, struct plan **out, struct findings *findings,
@@ -34,11 +40,12 @@ struct check_options {
 	/* how much is copied and how long that takes; seconds below 0: unknown */
 	bool (*estimate)(void *context, const struct plan *, struct copy_time *, struct err *);
 	void *context;
+	struct plan **plan; /* as migration_compile has *out */
 };
 
 /*
- * The same without a plan, with the data, a slot by the decoder, and what goes on at the
- * source right now. A temporary slot is all that is ever made, and it is dropped at once.
+ * The same with the data, a slot by the decoder, and what goes on at the source right now. A
+ * temporary slot is all that is ever made, and it is dropped at once.
  */
 bool migration_check(const struct migration *m, struct pg *source, struct pg *target,
 		     struct arena *arena, const struct check_options *options,

@@ -2,7 +2,7 @@
 from harness.drain import drain
 from harness.compare import must_equal
 from harness.flow import Flow
-from harness.migration import EXIT_BAD, EXIT_USAGE
+from harness.migration import EXIT_BAD, EXIT_CHECK, EXIT_USAGE
 from harness.processes import Failed
 
 OLD = """
@@ -111,6 +111,11 @@ def a_changed_start_is_refused(s):
 
 
 def must_be_refused(migration):
+    """By check and plan, too: they let it pass."""
+    for command in ("check", "plan"):
+        said = migration.command(command, expect=EXIT_CHECK).out
+        if "are not those it was started with; bring them back" not in said or "1 failed" not in said:
+            raise Failed(f"{command} says {said}")
     migration.start()
     migration.ended(EXIT_USAGE)
     if "are not those it was started with" not in migration.log_text():

@@ -164,6 +164,22 @@ def full_servers(s, migration):
     s.target.run("ALTER ROLE postgres CONNECTION LIMIT -1")
 
 
+def slot_taken(s, migration):
+    """By something that is not this migration's: what it is is told."""
+    drop = f"SELECT pg_drop_replication_slot('{migration.slot}')"
+    for make, database, wanted in (
+            ("pg_create_physical_replication_slot(%s)", "old", "(a physical one)"),
+            ("pg_create_logical_replication_slot(%s, 'pgoutput')", "postgres",
+             "(of plugin pgoutput in database postgres)")):
+        s.servers[0].database(database, create=False).rows(f"SELECT {make}", [migration.slot])
+        must_fail(migration, f"already has replication slot {migration.slot} {wanted}", drop)
+        s.servers[0].database(database, create=False).rows(drop)
+    s.source.run("CREATE SCHEMA pgcrossfade; CREATE TABLE pgcrossfade.switched (migration text, write_pause_us"
+                 " bigint); INSERT INTO pgcrossfade.switched VALUES ('demo', 1)")
+    must_fail(migration, "still carries the switch of an earlier migration demo", "another name")
+    s.source.run("DROP SCHEMA pgcrossfade CASCADE")
+
+
 def tables_in_the_way(s, migration):
     s.target.run("INSERT INTO app.a VALUES (1)")
     must_fail(migration, "target table app.a is not empty", "empty it")
@@ -301,6 +317,7 @@ def scenario(s):
     tight_wal(s)
     other_databases(s)
     full_servers(s, migration)
+    slot_taken(s, migration)
     tables_in_the_way(s, migration)
     switch_that_cannot_be(s)
     plugin_not_there(s)
