@@ -92,11 +92,13 @@ const struct exit_def exit_defs[] = {
 	{ EXIT_BAD_OUTCOME,
 	  "it ran, and the outcome is not what was asked for: a refused cutover, a "
 	  "wait that can no longer succeed, output that cannot be written" },
-	{ EXIT_USAGE, "command line, migration file or set-up refused; of run also when a check "
-		      "fails" },
+	{ EXIT_USAGE,
+	  "command line, migration file or set-up refused, or the login by a server; of "
+	  "run also when a check fails" },
 	{ EXIT_CHECK, "check or plan found failures" },
 	{ EXIT_CONFLICT, "the target refuses a row" },
-	{ EXIT_UNREACHABLE, "a server cannot be reached, or the time of --timeout ran out" },
+	{ EXIT_UNREACHABLE,
+	  "a server cannot be reached or takes no connection now, or the time of --timeout ran out" },
 	{ 0, NULL },
 };
 

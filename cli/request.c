@@ -313,7 +313,8 @@ static int list_rejects(const struct migration *m, const char *flow)
 	struct err e = ERR_INIT;
 	struct pg *pg = NULL;
 	unsigned count = 0;
-	bool ok = (!flow || rejected_check_names(m, flow, &e)) && pg_open(&target, &pg, &e) &&
+	bool ok = (!flow || rejected_check_names(m, flow, &e)) &&
+		  (pg_open(&target, &pg, &e) || err_wrap(&e, "connect to the target")) &&
 		  is_known(pg, m->name, &arena, &e) &&
 		  ledger_reject_lines(pg, m->name, flow, &arena, &lines, &count, &e);
 

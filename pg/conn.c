@@ -76,16 +76,54 @@ bool pg_conninfo_check(const char *conninfo, bool *has_password, struct err *e)
 	return true;
 }
 
-/* A refusal that waiting does not cure, as far as libpq lets us see. */
-static enum err_kind connect_kind(const char *message)
+/* Names are in quotes, and are no sign of anything. */
+static void cut_names(char *text)
 {
-	static const char *const final[] = { "authentication failed", "no pg_hba.conf entry",
-					     "does not exist",        "no password supplied",
-					     "permission denied",     "not permitted",
-					     "must be superuser",     "definition of service" };
+	bool name = false;
+	char *out = text;
 
-	for (size_t i = 0; i < sizeof final / sizeof *final; i++)
-		if (strstr(message, final[i]) && !strstr(message, "No such file"))
+	for (const char *in = text; *in; in++) {
+		name ^= *in == '"';
+		if (!name)
+			*out++ = *in;
+	}
+	*out = '\0';
+}
+
+/*
+ * A refusal that waiting does not cure, as far as libpq lets us see. What it says before it tries a
+ * server is of the conninfo, a service or a file; a server's own words may be in another language.
+ */
+static enum err_kind connect_kind(char *message)
+{
+	static const char *const refused[] = {
+		"authentication failed",
+		"authentication method",
+		"authentication requires",
+		"pg_hba.conf",
+		"does not exist",
+		"no password supplied",
+		"empty password",
+		"permission denied",
+		"not permitted",
+		"must be superuser",
+		"no such database", /* a pooler's */
+		"no such user",
+		"parameter",
+		"connection option",
+		"does not support SSL",
+		"certificate",
+		"private key",
+		"channel binding",
+		"requirepeer",
+		"GSSAPI encryption",
+	};
+
+	cut_names(message);
+	if (!strstr(message, "connection to server "))
+		return strstr(message, "could not translate host name") ? ERR_RETRY : ERR_CONFIG;
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		if (strstr(message, refused[i]))
 			return ERR_CONFIG;
 	return ERR_RETRY;
 }
@@ -153,7 +191,8 @@ bool pg_open(const struct pg_options *options, struct pg **out, struct err *e)
 	if (PQstatus(pg->conn) != CONNECTION_OK) {
 		char *message = xstrdup(PQerrorMessage(pg->conn));
 		chomp(message);
-		err_set(e, connect_kind(message), "%s", message);
+		err_set(e, ERR_RETRY, "%s", message);
+		e->kind = connect_kind(message);
 		free(message);
 		pg_close(pg);
 		return false;

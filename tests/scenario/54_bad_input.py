@@ -183,7 +183,7 @@ def lock(s):
     with open(path) as f:
         was = f.read()
     with open(path, "w") as f:
-        f.write("local all locked scram-sha-256\n" + was)
+        f.write("local all locked scram-sha-256\nlocal all rejected reject\n" + was)
     s.source.rows("SELECT pg_reload_conf()")
     s.source.forget()
 
@@ -212,6 +212,49 @@ def wrong_password(s, file):
         if code != EXIT_USAGE:
             raise Failed(f"wrong password: run ends with {code}\n{out}{err}")
         must_not_tell("run", out, err)
+
+
+# --- connections that cannot be: the same exit code from every command
+
+COMMANDS = [["check"], ["plan"], ["run"], ["status"], ["wait", "--for", "stream"], ["cutover"], ["retry"],
+            ["retry", "--list"], ["complete"], ["abort"]]
+
+ROLES = """
+CREATE ROLE rejected LOGIN; CREATE ROLE nologin; CREATE ROLE crowd LOGIN CONNECTION LIMIT 0;
+CREATE ROLE "no password supplied" LOGIN CONNECTION LIMIT 0;
+"""
+
+# what is added to a good conninfo, which is told before it
+REFUSED = ["user=rejected", "user=nologin", "user=locked", "dbname=never", "service=never", "port=99999", "port=x",
+           "hostaddr=x", "sslmode=x", "channel_binding=require", "options='-c nothing=1'", "connect_timeout=x",
+           "requirepeer=nobody"]
+AWAY = ["host=/nowhere", "host=127.0.0.1 port=1", "user=crowd", "target_session_attrs=read-only",
+        "user='no password supplied'", "host=certificate.invalid"]
+
+
+def codes(s, conninfo, commands, **environment):
+    """One of each command, all at a time."""
+    path = os.path.join(s.directory, "unconnected.yaml")
+    with open(path, "w") as f:
+        f.write("migration: unconnected\nflows: [{from: public.a, to: app.a, key: [id], select: SELECT id FROM old}]\n"
+                + "".join(f'{side}: "{conninfo}"\n' for side in ("source", "target")))
+    started = [processes.start([program(), command[0], path, *command[1:]], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, env={**os.environ, "PGPASSFILE": "/dev/null", **environment})
+               for command in commands]
+    return [process.wait(timeout=60) for process in started]
+
+
+def connections(s):
+    s.source.run(ROLES)
+    rows = [(f"{s.source.conninfo} {more}", code, {}) for of, code in ((REFUSED, EXIT_USAGE), (AWAY, EXIT_UNREACHABLE))
+            for more in of]
+    rows += [("service=never", EXIT_USAGE, {"PGSERVICEFILE": "/nowhere"})]
+    for conninfo, code, environment in rows:
+        commands = COMMANDS if conninfo.endswith(("rejected", "nowhere")) else [["check"]]
+        want = [EXIT_CHECK if code == EXIT_USAGE and c[0] in ("check", "plan") else code for c in commands]
+        got = codes(s, conninfo, commands, **environment)
+        if got != want:
+            raise Failed(f"{conninfo}: {commands} end with {got}, not {want}")
 
 
 def ways_of_password(s):
@@ -262,6 +305,7 @@ def scenario(s):
         if code:
             raise Failed(f"{list(environment)}: exit {code}\n{out}{err}")
         must_not_tell("check", out, err)
+    connections(s)
     run_with_secret(s, migration)
     status = ["status", migration.file]
     full_disk(status, [*status, "--json"], [*status, "--watch=0.1"], PGPASSWORD="correct-horse")
