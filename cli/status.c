@@ -68,7 +68,7 @@ static bool look(struct watching *w, struct arena *a, int *code)
 	bool once = w->arguments->watch_ms < 0;
 
 	*code = EXIT_DONE;
-	if (!v->target.error && !v->status && !v->nruns) {
+	if (!v->target.error && !v->status && !v->nruns && (once || w->known)) {
 		*code = unknown(w);
 		return true;
 	}

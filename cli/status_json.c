@@ -200,9 +200,9 @@ void status_print_json(const struct overview *v, bool pretty)
 	json_text(&j, "migration", v->migration);
 	if (v->status) {
 		put_ledger(&j, v);
-	} else if (v->nruns) { /* it starts, and the ledger has nothing of it yet */
+	} else if (!v->target.error) { /* the ledger has nothing of it yet */
 		json_null(&j, "phase");
-		json_bool(&j, "running", v->runs[0].holds);
+		json_bool(&j, "running", v->nruns && v->runs[0].holds);
 	}
 	if (!v->target.error)
 		put_backends(&j, v);

@@ -73,13 +73,15 @@ static void print_waiting_runs(const struct overview *v, struct arena *a)
 			       connected(&v->runs[i], a));
 }
 
-/* A first run holds the migration, and the ledger gets it when the check has passed. */
-static void print_starting(const struct overview *v, struct arena *a)
+/* The ledger gets a migration when its first run's check has passed. */
+static void print_not_begun(const struct overview *v, struct arena *a)
 {
 	printf(
 	    "migration  %s\nphase      none yet: nothing is created before the check has passed\n",
 	    v->migration);
-	if (v->runs[0].holds)
+	if (!v->nruns)
+		puts("run        not running; `run` starts the migration");
+	else if (v->runs[0].holds)
 		printf("run        starting, and checking the migration (%s)\n",
 		       connected(&v->runs[0], a));
 	print_waiting_runs(v, a);
@@ -228,8 +230,8 @@ void status_print_text(const struct overview *v, struct arena *a)
 {
 	if (v->status)
 		print_ledger(v, a);
-	else if (v->nruns)
-		print_starting(v, a);
+	else if (!v->target.error)
+		print_not_begun(v, a);
 	if (v->target.error)
 		printf("target     does not answer: %s\n           unknown: phase, copy, stream\n",
 		       v->target.error);
@@ -293,8 +295,8 @@ void status_print_line(const struct overview *v, struct arena *a)
 	printf("time=%s", log_time(a));
 	if (v->status)
 		line_ledger(v, a);
-	else if (v->nruns)
-		printf(" phase=none running=%s", v->runs[0].holds ? "true" : "false");
+	else if (!v->target.error)
+		printf(" phase=none running=%s", v->nruns && v->runs[0].holds ? "true" : "false");
 	if (v->lag_bytes >= 0)
 		printf(" lag_bytes=%" PRId64, v->lag_bytes);
 	if (v->lag_seconds >= 0)

@@ -190,6 +190,7 @@ def another_waits(s, migration):
 def starting(s, migration):
     """Before the ledger knows the migration: it is not unknown while a run checks it."""
     says(migration, "does not know migration demo", expect=EXIT_USAGE)
+    watching = watched_before(migration)
     blocker = s.source.connect()
     with blocker.cursor() as cursor:
         cursor.execute("LOCK TABLE public.a IN ACCESS EXCLUSIVE MODE")
@@ -205,6 +206,22 @@ def starting(s, migration):
         raise Failed("something is created before the check has passed")
     blocker.close()
     migration.wait_for("lag-zero")
+    wait_until(lambda: " phase=stream running=true " in watching.stdout.readline(), "the watch sees the run", every=0)
+    watching.send_signal(signal.SIGINT)
+    migration.finish(watching)
+
+
+def watched_before(migration):
+    """--watch waits for a migration that does not exist yet."""
+    json_lines = migration.begin("status", "--watch=0.2", "--json")
+    first = json.loads(json_lines.stdout.readline() or "{}")
+    json_lines.send_signal(signal.SIGINT)
+    migration.finish(json_lines)
+    watching = migration.begin("status", "--watch=0.2")
+    line = watching.stdout.readline()
+    if first.get("phase", "") is not None or first["running"] or " phase=none running=false" not in line:
+        raise Failed(f"--watch says {first}, {line}")
+    return watching
 
 
 def check_failed(s, migration):
