@@ -188,6 +188,8 @@ bool ledger_add_definition(struct pg *target, const char *migration,
 			   const struct ledger_definition *d, struct err *e);
 bool ledger_definitions(struct pg *target, const char *migration, struct arena *a,
 			struct ledger_definition **out, unsigned *count, struct err *e);
+/* Of one that is saved: is it to be brought back? Others are back, and settled after the switch. */
+bool ledger_is_away(const struct ledger_definition *d);
 /* After the last ledger_add_definition: how many there are to bring back. */
 bool ledger_count_definitions(struct pg *target, const char *migration, struct err *e);
 /* Is the unique index of this table's flow key away? False too when there is no ledger. */

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 bool ledger_add_definition(struct pg *target, const char *migration,
 			   const struct ledger_definition *d, struct err *e)
@@ -74,11 +75,17 @@ bool ledger_key_away(struct pg *target, uint32_t table_oid, bool *away, struct e
 	return ok;
 }
 
+bool ledger_is_away(const struct ledger_definition *d)
+{
+	return strcmp(d->kind, "settle") != 0 && strcmp(d->kind, "confirm") != 0;
+}
+
 bool ledger_count_definitions(struct pg *target, const char *migration, struct err *e)
 {
 	return pg_query(target,
 			"UPDATE pgcrossfade.migration SET definitions = (SELECT count(*) "
-			"FROM pgcrossfade.definition WHERE migration = $1 AND kind <> 'settle') "
+			"FROM pgcrossfade.definition WHERE migration = $1 "
+			"AND kind NOT IN ('settle', 'confirm')) "
 			"WHERE name = $1",
 			1, &migration, NULL, e) ||
 	       err_wrap(e, "count saved definitions");

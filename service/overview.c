@@ -59,7 +59,7 @@ static bool look_at_ledger(struct onlooker *o, struct arena *a, struct overview 
 	    !request_pending(o->target, name, a, &v->requests, &v->nrequests, e))
 		return false;
 	for (unsigned i = 0; i < count; i++)
-		v->definitions_left += strcmp(all[i].kind, "settle") != 0;
+		v->definitions_left += ledger_is_away(&all[i]);
 	return true;
 }
 

@@ -154,6 +154,9 @@ def held(s):
                             more="cutover: {lock_timeout: 100ms, tries: 1}\n"
                                  "switch: {target_sql: ALTER SCHEMA v2 RENAME TO live}")
     drain(migration)
+    status = migration.status()["definitions"]
+    if status["left"] or status["saved"] != 7 or "definitions are back" in migration.command("status").out:
+        raise Failed(f"nothing is missing, and status has {status}")
     reader = s.target.connect()
     reader.cursor().execute("SELECT FROM v2.worker")
     print(migration.command("cutover").out)
