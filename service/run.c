@@ -281,6 +281,16 @@ static bool settle_tables(struct run *r, const struct ledger_migration *m, struc
 	       unchanged_columns(s, e);
 }
 
+static void tell_complete(struct run *r, const struct ledger_migration *m)
+{
+	struct arena *a = &r->session.arena;
+
+	log_event(LOG_WARN, "already.complete", "migration=%s since=%s text=%s", m->name,
+		  log_quote(a, m->phase_since),
+		  log_quote(a, "nothing is left to run; a new migration takes another name, or "
+			       "this one's is freed by clearing the ledger"));
+}
+
 /* Nothing is created before the check has passed. */
 static bool come_up(struct run *r, struct err *e)
 {
@@ -295,6 +305,8 @@ static bool come_up(struct run *r, struct err *e)
 			       m->phase);
 	if (m && !is_switched(r, &switched, e))
 		return false;
+	if (m && r->phase == PH_COMPLETE)
+		tell_complete(r, m);
 	if (switched)
 		return settle_requests(r, e); /* old names may mean other tables by now: no plan */
 	if (!compile(r, e))

@@ -1,6 +1,6 @@
 """complete ends the migration: run exits, slot and publication go, old tables if asked."""
 from harness.flow import Flow
-from harness.migration import EXIT_BAD
+from harness.migration import EXIT_BAD, EXIT_CHECK
 from harness.processes import Failed
 
 OLD = """
@@ -37,9 +37,22 @@ def completed(s, *options):
         raise Failed("the new table lost rows")
 
 
+def again(s):
+    """run says that there is nothing to do, check that the name is used up."""
+    migration, = s.migrations
+    migration.start()
+    migration.ended(0)
+    said, = (line for line in migration.log_text().splitlines() if "event=already.complete" in line)
+    if f'since="{s.target.value("SELECT phase_since::text FROM pgcrossfade.migration")}"' not in said:
+        raise Failed(f"run says {said}")
+    if "nothing of it is left to run" not in migration.check(expect=EXIT_CHECK).out:
+        raise Failed("check lets the name pass")
+
+
 def scenario(s):
     s.source.run(OLD)
     s.target.run(NEW)
     completed(s, "--drop-old-tables")
     if s.source.value("SELECT to_regclass('public.pair')") is not None:
         raise Failed("the old table is still there")
+    again(s)
