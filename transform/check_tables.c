@@ -92,12 +92,16 @@ static bool usable(struct check *c, const struct flow *f, const struct catalog_t
 		check_fail_at(c, f->subject, p,
 			      "%s.%s is %s, which is not supported yet; name a plain table",
 			      name->schema, name->name, kind);
+	else if (!t->ncolumns)
+		check_fail_at(c, f->subject, p,
+			      "%s.%s has no columns, so there is nothing to %s; name another table",
+			      name->schema, name->name, is_source ? "read" : "write");
 	else if (t->row_security)
 		check_fail_at(c, f->subject, p,
 			      "row security hides rows of %s.%s from this role; run with its owner "
 			      "or a role with BYPASSRLS",
 			      name->schema, name->name);
-	return t && !kind && !t->row_security && check_parts(c, f, t, p) &&
+	return t && !kind && t->ncolumns && !t->row_security && check_parts(c, f, t, p) &&
 	       check_children(c, f, t, p, is_source);
 }
 

@@ -27,6 +27,8 @@ CREATE TABLE public.part (a int, b int, c text, PRIMARY KEY (a, b)) PARTITION BY
 CREATE TABLE public.parent (a int PRIMARY KEY);
 CREATE TABLE public.child () INHERITS (public.parent);
 CREATE VIEW public.customer_view AS SELECT * FROM public.customer;
+CREATE TABLE public.bare ();
+ALTER TABLE public.bare REPLICA IDENTITY FULL;
 CREATE UNLOGGED TABLE public.scratch (id int PRIMARY KEY);
 
 CREATE TABLE public.reading (id int PRIMARY KEY, value float8, feel public.mood);
