@@ -76,3 +76,12 @@ const char *log_quote(struct arena *a, const char *text)
 	buf_free(&b);
 	return out;
 }
+
+const char *log_name(struct arena *a, const char *text)
+{
+	const char *s = text;
+
+	while ((unsigned char)*s > ' ' && *s != 0x7f && *s != '"' && *s != '\\' && *s != '=')
+		s++;
+	return s > text && !*s ? text : log_quote(a, text);
+}

@@ -125,7 +125,8 @@ void rejected_log(struct pg *target, const char *migration)
 	if (ledger_reject_counts(target, migration, &scratch, &counts, &n, &ignored))
 		for (unsigned i = 0; i < n; i++)
 			log_event(LOG_WARN, "cutover.rejects_accepted",
-				  "table=%s target=%s rows=%" PRIu64, counts[i].source,
-				  counts[i].target, counts[i].count);
+				  "table=%s target=%s rows=%" PRIu64,
+				  log_name(&scratch, counts[i].source),
+				  log_name(&scratch, counts[i].target), counts[i].count);
 	arena_finish(&scratch);
 }

@@ -266,7 +266,7 @@ static void log_reject(const struct table_plan *table, const struct flow_plan *f
 	char lsn[LSN_TEXT];
 
 	log_event(LOG_WARN, "reject", "table=%s target=%s key=%s sqlstate=%s lsn=%s sequence=%lld",
-		  table->label, flow->target_name,
+		  log_name(&scratch, table->label), log_name(&scratch, flow->target_name),
 		  log_quote(&scratch, row_key_text(table, r->row, &scratch)), r->sqlstate,
 		  lsn_format(r->lsn, lsn), (long long)r->sequence);
 	arena_finish(&scratch);

@@ -12,7 +12,7 @@
 
 struct build_table {
 	uint32_t oid;
-	const char *quoted;
+	const char *name; /* as SQL takes it */
 	int64_t bytes;
 	unsigned left; /* indexes not there yet */
 };
@@ -51,15 +51,17 @@ static struct build_table *find_table(struct builder *b, struct pg *pg, const ch
 {
 	struct pg_result *r = NULL;
 
-	if (!pg_query_row(pg, "SELECT $1::regclass::oid, pg_table_size($1::regclass)", 1, &name, &r,
-			  e)) {
+	if (!pg_query_row(pg, "SELECT $1::regclass::oid, pg_table_size($1::regclass), $1::regclass",
+			  1, &name, &r, e)) {
 		err_wrap(e, "look at %s", name);
 		return NULL;
 	}
 	struct build_table *t = table_by_oid(b, (uint32_t)pg_int(r, 0, 0));
 	if (!t) {
 		t = &b->tables[b->ntables++];
-		*t = (struct build_table){ (uint32_t)pg_int(r, 0, 0), name, pg_int(r, 0, 1), 0 };
+		*t = (struct build_table){ (uint32_t)pg_int(r, 0, 0),
+					   arena_strdup(&b->arena, pg_text(r, 0, 2)),
+					   pg_int(r, 0, 1), 0 };
 	}
 	pg_result_free(r);
 	return t;
@@ -150,15 +152,23 @@ static bool was_last(struct builder *b, const struct build_task *t)
 	return last;
 }
 
+static void log_analyzed(const char *table)
+{
+	struct arena scratch = ARENA_INIT;
+
+	log_event(LOG_INFO, "analyzed", "table=%s", log_name(&scratch, table));
+	arena_finish(&scratch);
+}
+
 static bool do_task(struct builder *b, const struct build_task *t, struct pg *pg, struct err *e)
 {
 	if (t->index && !definition_restore(b->options.plan->migration, t->index, pg, e))
 		return false;
 	if (!was_last(b, t))
 		return true;
-	if (!ddl_analyze(pg, t->table->quoted, e))
+	if (!ddl_analyze(pg, t->table->name, e))
 		return false;
-	log_event(LOG_INFO, "analyzed", "table=%s", t->table->quoted);
+	log_analyzed(t->table->name);
 	return true;
 }
 

@@ -72,6 +72,15 @@ static bool visit_all(const struct visitor *v, struct err *e)
 
 /* --- putting away --- */
 
+void definition_log(enum log_level level, const char *event, const struct ledger_definition *d)
+{
+	struct arena scratch = ARENA_INIT;
+
+	log_event(level, event, "kind=\"%s\" table=%s name=%s", d->kind,
+		  log_name(&scratch, d->table), log_name(&scratch, d->name));
+	arena_finish(&scratch);
+}
+
 static bool save_as(const struct plan *plan, struct pg *target, const struct ledger_definition *d,
 		    const char *kind, const char *create, struct err *e)
 {
@@ -111,8 +120,10 @@ static bool put_away_one(void *context, const struct pg_result *r, unsigned row,
 		return pg_exec(target, "RELEASE SAVEPOINT definition", e);
 	if (strcmp(e->sqlstate, "2BP01") != 0)
 		return false;
-	log_event(LOG_INFO, "definition.kept", "table=%s name=%s", pg_text(r, row, AWAY_TABLE),
-		  pg_text(r, row, AWAY_NAME));
+	definition_log(LOG_INFO, "definition.kept",
+		       &(struct ledger_definition){ .kind = pg_text(r, row, AWAY_KIND),
+						    .table = pg_text(r, row, AWAY_TABLE),
+						    .name = pg_text(r, row, AWAY_NAME) });
 	err_clear(e);
 	return pg_exec(target, "ROLLBACK TO SAVEPOINT definition", e);
 }
@@ -198,8 +209,7 @@ bool definition_restore(const char *migration, const struct ledger_definition *d
 		pg_rollback(target);
 		return err_wrap(e, "bring back %s of %s", d->name, d->table);
 	}
-	log_event(LOG_INFO, "definition.restored", "kind=\"%s\" table=%s name=%s", d->kind,
-		  d->table, d->name);
+	definition_log(LOG_INFO, "definition.restored", d);
 	return true;
 }
 
@@ -212,8 +222,7 @@ bool definition_put_off(const struct ledger_definition *d, struct err *e)
 {
 	if (strcmp(e->sqlstate, "23503") != 0)
 		return false;
-	log_event(LOG_WARN, "definition.waits", "kind=\"%s\" table=%s name=%s", d->kind, d->table,
-		  d->name);
+	definition_log(LOG_WARN, "definition.waits", d);
 	err_clear(e);
 	return true;
 }

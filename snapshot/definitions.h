@@ -25,6 +25,7 @@
 #ifndef PGCROSSFADE_SNAPSHOT_DEFINITIONS_H
 #define PGCROSSFADE_SNAPSHOT_DEFINITIONS_H
 
+#include "core/log.h"
 #include "core/plan.h"
 #include "pg/conn.h"
 
@@ -61,5 +62,8 @@ bool definition_restore(const char *migration, const struct ledger_definition *d
 /* Of one that failed: do its rows break it, which nothing but a foreign key answers so? It
  * waits then, and the error is cleared. */
 bool definition_put_off(const struct ledger_definition *d, struct err *e);
+
+/* An event about one: its kind, table and name. */
+void definition_log(enum log_level level, const char *event, const struct ledger_definition *d);
 
 #endif

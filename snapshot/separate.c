@@ -113,11 +113,13 @@ static bool insert_rows(struct page *p, unsigned first, unsigned n, uint64_t *in
 
 static void log_reject(const struct separation *s, const struct reject *r)
 {
+	struct arena scratch = ARENA_INIT;
 	char lsn[LSN_TEXT];
 
 	log_event(LOG_WARN, "reject", "table=%s target=%s chunk=%u sqlstate=%s lsn=%s",
-		  s->table->label, s->flow->target_name, s->chunk, r->sqlstate,
-		  lsn_format(r->lsn, lsn));
+		  log_name(&scratch, s->table->label), log_name(&scratch, s->flow->target_name),
+		  s->chunk, r->sqlstate, lsn_format(r->lsn, lsn));
+	arena_finish(&scratch);
 }
 
 static bool put_aside(struct page *p, unsigned row, struct err *e)

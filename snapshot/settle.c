@@ -11,8 +11,7 @@
 static bool forget(const char *migration, const struct ledger_definition *d, struct pg *target,
 		   struct err *e)
 {
-	log_event(LOG_WARN, "definition.gone", "kind=\"%s\" table=%s name=%s", d->kind, d->table,
-		  d->name);
+	definition_log(LOG_WARN, "definition.gone", d);
 	return ledger_drop_definition(target, migration, d, e);
 }
 
@@ -37,8 +36,9 @@ static bool settle_one(const char *migration, const struct ledger_settlement *s,
 		return err_wrap(e, "settle foreign key %s of %s", s->name, s->table) ||
 		       definition_put_off(&s->saved, e);
 	}
-	log_event(LOG_INFO, "definition.restored", "kind=\"%s\" table=%s name=%s", s->saved.kind,
-		  s->table, s->name);
+	definition_log(LOG_INFO, "definition.restored",
+		       &(struct ledger_definition){
+			   .kind = s->saved.kind, .table = s->table, .name = s->name });
 	return true;
 }
 

@@ -43,6 +43,15 @@ bool stage_fill(const struct stage *s, uint64_t *bytes, struct err *e)
 	return ok || err_wrap(e, "stage chunk %u of %s", s->chunk->no, s->table->label);
 }
 
+static void log_again(const char *target, unsigned tries)
+{
+	struct arena scratch = ARENA_INIT;
+
+	log_event(LOG_INFO, "copy.lookup_again", "target=%s try=%u", log_name(&scratch, target),
+		  tries);
+	arena_finish(&scratch);
+}
+
 static bool look_up(const struct stage *s, const struct flow_plan *f, struct err *e)
 {
 	for (unsigned tries = 1;; tries++) {
@@ -51,7 +60,7 @@ static bool look_up(const struct stage *s, const struct flow_plan *f, struct err
 		if (e->kind != ERR_RETRY || pg_lost(s->target) || tries == MAX_TRIES)
 			return err_wrap(e, "lookup rows of chunk %u of %s into %s", s->chunk->no,
 					s->table->label, f->target_name);
-		log_event(LOG_INFO, "copy.lookup_again", "target=%s try=%u", f->target_name, tries);
+		log_again(f->target_name, tries);
 		err_clear(e);
 	}
 }

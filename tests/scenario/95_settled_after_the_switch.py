@@ -137,6 +137,8 @@ def swapped(s, name, earlier):
         migration.wait_for("lag-zero")
     print(migration.command("cutover").out)
     settled(migration)
+    if 'event=definition.restored kind="settle" table=public.worker name="deputy, of"' not in migration.log_text():
+        raise Failed("a name of several words is logged as if it were one")
     must_be(s.source, "v2.worker", [(name, text.replace("boss(id)", "v2.boss(id)"), said)
                                     for name, text, said in old])
     must_be(s.source, "public.worker", [

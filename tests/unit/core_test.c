@@ -11,6 +11,7 @@
 #include "core/buf.h"
 #include "core/change.h"
 #include "core/err.h"
+#include "core/log.h"
 #include "core/lsn.h"
 
 static void lsn_rows(void **state)
@@ -223,6 +224,25 @@ static void err_wrap_keeps_within_its_text(void **state)
 	assert_memory_equal(e.text, "place: nnn", 10);
 }
 
+static void a_logged_name_is_one_word(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "app.a", "app.a" },
+		{ "public.größe", "public.größe" },
+		{ "deputy, of", "\"deputy, of\"" },
+		{ "app.\"A\"", "\"app.\\\"A\\\"\"" },
+		{ "a=b", "\"a=b\"" },
+		{ "two\nlines", "\"two\\nlines\"" },
+		{ "", "\"\"" },
+	};
+	struct arena a = ARENA_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_string_equal(log_name(&a, rows[i][0]), rows[i][1]);
+	arena_finish(&a);
+}
+
 static void relations_compare_by_shape(void **state)
 {
 	static const struct column ab[] = { { "a", 23, true }, { "b", 25, false } };
@@ -254,6 +274,7 @@ int main(void)
 		cmocka_unit_test(err_wraps_outward),
 		cmocka_unit_test(err_becomes_one_line),
 		cmocka_unit_test(err_wrap_keeps_within_its_text),
+		cmocka_unit_test(a_logged_name_is_one_word),
 		cmocka_unit_test(relations_compare_by_shape),
 	};
 
