@@ -71,10 +71,10 @@ bool hook_run(const struct migration *m, enum hook hook, struct pg *target, stru
 {
 	int status = 0;
 
-	log_event(LOG_INFO, "hook", "name=%s", hooks[hook].name);
 	notify(m, hook, target);
 	if (!m->hooks[hook])
 		return true;
+	log_event(LOG_INFO, "hook", "name=%s", hooks[hook].name);
 	pid_t pid = start_command(m, hook);
 	if (pid < 0)
 		return err_set(e, ERR_RETRY, "hook %s: fork: %s", hooks[hook].name,

@@ -380,7 +380,7 @@ static bool loop(struct run *r, bool *ended, struct err *e)
 /* Where people look for the reason a run stopped. */
 static void leave_error(struct run *r, bool up, const struct err *e)
 {
-	struct err reason = *e, ignored = ERR_INIT;
+	struct err reason = *e, ignored = ERR_INIT, hook = ERR_INIT;
 
 	err_one_line(&reason);
 	if (r->locked && !pg_lost(r->session.target)) {
@@ -388,8 +388,9 @@ static void leave_error(struct run *r, bool up, const struct err *e)
 		ledger_set_error(r->session.target, r->migration->name, reason.text, &ignored);
 		backoff_end(r, &ignored);
 	}
-	if (up && !hook_run(r->migration, HOOK_ERROR, r->session.target, &ignored))
-		log_event(LOG_WARN, "hook.failed", "name=on_error");
+	if (up && !hook_run(r->migration, HOOK_ERROR, r->session.target, &hook))
+		log_event(LOG_WARN, "hook.failed", "error=%s",
+			  log_quote(&r->session.arena, hook.text));
 }
 
 /* From one connection to the next. *ended: nothing is left to do. */

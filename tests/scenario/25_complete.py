@@ -30,6 +30,8 @@ def completed(s, *options):
     if "is in phase complete" not in asked.err:
         raise Failed(f"a cutover after complete says {asked.text}")
     migration.ended(0)
+    if "event=hook" in migration.log_text():
+        raise Failed("the log has hooks, and the file has none")
     left = [trace for trace in migration.traces() if "slot" in trace or "publication" in trace]
     if left:
         raise Failed(f"left behind: {left}")
