@@ -7,6 +7,7 @@
 #include "pg/progress.h"
 #include "service/partitions.h"
 #include "service/unchanged.h"
+#include "sink/again.h"
 #include "sink/apply.h"
 #include "sink/durable.h"
 #include "snapshot/judge.h"
@@ -34,6 +35,7 @@ struct pipeline {
 	struct receiver *receiver;
 	struct partitions *partitions;
 	struct judge *judge;
+	struct again *again;
 	struct applier *applier;
 	struct durable durable;
 	struct transaction
@@ -123,7 +125,8 @@ static bool create_judge(struct pipeline *p, struct err *e)
 				    .target = p->target,
 				    .slot = s->slot,
 				    .plugin = s->migration->decoder,
-				    .applied = p->progress->lsn };
+				    .applied = p->progress->lsn,
+				    .early = p->again->early };
 
 	return judge_create(&o, &p->judge, e);
 }
@@ -167,6 +170,7 @@ bool pipeline_open(struct session *s, struct again *again, struct pipeline **out
 	struct continuity_slot slot;
 
 	p->session = s;
+	p->again = again;
 	p->partitions = partitions_create(s);
 	bool ok =
 	    session_check_source(s, &slot, e) && unchanged_tables(s, e) &&
@@ -228,21 +232,29 @@ struct list {
 	size_t bytes;
 	unsigned changes;
 	lsn_t end_lsn; /* of the last whole transaction; 0: none */
-	bool partial;  /* ends with a part */
+	bool open;     /* ends with a part of a transaction that goes on */
+	bool full;
 };
 
 static bool list_full(const struct list *l)
 {
-	return l->partial || l->changes >= BATCH_CHANGES || l->bytes >= BATCH_BYTES;
+	return l->full || l->changes >= BATCH_CHANGES || l->bytes >= BATCH_BYTES;
 }
 
-static void put(struct list *l, struct transaction *t)
+/* What comes after the last part would be judged while the target transaction is open. */
+static bool goes_alone(const struct pipeline *p, const struct transaction *t)
+{
+	return !t->first && t->commit_lsn < judge_consistent_lsn(p->judge);
+}
+
+static void put(struct pipeline *p, struct list *l, struct transaction *t)
 {
 	*l->tail = t;
 	l->tail = &t->next;
 	l->bytes += transaction_size(t);
 	l->changes += t->nchanges;
-	l->partial = !t->last;
+	l->open = !t->last;
+	l->full = l->open || goes_alone(p, t);
 }
 
 static bool is_empty(const struct transaction *t)
@@ -276,7 +288,7 @@ static bool admit(struct pipeline *p, struct list *l, struct transaction *t, str
 	if (!empty && is_empty(t)) /* of other tables only */
 		transaction_destroy(t);
 	else
-		put(l, t);
+		put(p, l, t);
 	return true;
 }
 
@@ -350,13 +362,22 @@ static bool may_go_ahead(const struct pipeline *p, const struct list *l)
 	return l->first->commit_lsn >= judge_consistent_lsn(p->judge);
 }
 
+static bool judge(struct pipeline *p, struct transaction *list, struct err *e)
+{
+	if (judge_filter(p->judge, list, e))
+		return true;
+	if (judge_wants_early(p->judge))
+		again_early(p->again, judge_wants_early(p->judge));
+	return false;
+}
+
 static bool apply(struct pipeline *p, struct list *l, struct err *e)
 {
 	bool ahead = may_go_ahead(p, l);
 	struct transaction *list = l->first;
 	uint64_t changes = 0;
 
-	if (!judge_filter(p->judge, list, e))
+	if (!judge(p, list, e))
 		return false;
 	for (const struct transaction *t = list; t; t = t->next)
 		changes += t->nchanges;
@@ -365,7 +386,7 @@ static bool apply(struct pipeline *p, struct list *l, struct err *e)
 		return false;
 	p->effort.changes += changes;
 	settled(p);
-	p->sent_end = l->partial ? 0 : l->end_lsn; /* a part leaves its target transaction open */
+	p->sent_end = l->open ? 0 : l->end_lsn; /* a part leaves its target transaction open */
 	if (!applier_waits(p->applier))
 		settled(p);
 	return true;

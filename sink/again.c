@@ -6,16 +6,28 @@
  * and of one row too many the error is to tell when it comes again. */
 enum { SPARE = 1000 };
 
-void again_finish(struct again *g)
+static void again_begin(struct again *g, lsn_t commit_lsn, struct blame *blame)
 {
 	blame_destroy(g->blame);
-	*g = (struct again){ 0 };
+	g->lsn = commit_lsn;
+	g->blame = blame;
+}
+
+void again_finish(struct again *g)
+{
+	again_begin(g, 0, NULL);
+}
+
+void again_early(struct again *g, lsn_t commit_lsn)
+{
+	g->early = commit_lsn;
+	g->wanted = true;
 }
 
 bool again_in_order(struct again *g, const struct transaction *t, struct err *e)
 {
-	again_finish(g);
-	*g = (struct again){ .lsn = t->commit_lsn, .wanted = true };
+	again_begin(g, t->commit_lsn, NULL);
+	g->wanted = true;
 	return err_set(e, ERR_RETRY,
 		       "a transaction in parts met a refused row; it is streamed "
 		       "again and applied in exact order");
@@ -33,8 +45,7 @@ static bool end_refused(struct again *g, struct err *e)
 bool again_with_marks(struct again *g, const struct plan *plan, const struct transaction *t,
 		      struct err *e)
 {
-	again_finish(g);
-	*g = (struct again){ .lsn = t->commit_lsn, .blame = blame_create(plan->rejects + SPARE) };
+	again_begin(g, t->commit_lsn, blame_create(plan->rejects + SPARE));
 	return end_refused(g, e);
 }
 

@@ -21,6 +21,7 @@ struct judge {
 	struct span *spans; /* plan->ntables */
 	struct reread *reread;
 	const struct relation **whole; /* plan->ntables; of rows read again */
+	lsn_t early, wants_early;
 };
 
 static bool load_span(struct judge *j, unsigned table, struct err *e)
@@ -48,6 +49,7 @@ bool judge_create(const struct reread_options *options, struct judge **out, stru
 
 	j->plan = plan;
 	j->target = options->target;
+	j->early = options->early;
 	j->bindings = (struct bindings){ plan, &j->arena, NULL };
 	j->spans = xcalloc(plan->ntables, sizeof *j->spans);
 	j->whole = xcalloc(plan->ntables, sizeof(void *));
@@ -88,6 +90,11 @@ lsn_t judge_consistent_lsn(const struct judge *j)
 		if (highest(j, i) > lsn)
 			lsn = highest(j, i);
 	return lsn;
+}
+
+lsn_t judge_wants_early(const struct judge *j)
+{
+	return j->wants_early;
 }
 
 /* --- between lowest and highest: ask the ledger, a table's keys at a time --- */
@@ -289,6 +296,14 @@ static const struct relation *whole_relation(struct judge *j, const struct table
 	return *slot = r;
 }
 
+static bool want_early(struct judge *j, const struct transaction *tr, struct err *e)
+{
+	j->wants_early = tr->commit_lsn;
+	return err_set(e, ERR_RETRY,
+		       "a transaction in parts moved a row that has to be read again; it is "
+		       "streamed again, under a snapshot taken before its first part");
+}
+
 /* As the row is at the source by now; what becomes of it until then is in that. */
 static bool read_again(struct judge *j, const struct hearing *h, struct change *c,
 		       const struct value *key, bool *keep, struct err *e)
@@ -303,6 +318,8 @@ static bool read_again(struct judge *j, const struct hearing *h, struct change *
 		    "one transaction emptied %s and moved a row with a long value between "
 		    "chunks of two snapshots; abort and start again",
 		    t->label);
+	if (!tr->first && !reread_is_open(j->reread))
+		return want_early(j, tr, e);
 	if (!reread_row(j->reread, t, key, tr->commit_lsn, &tr->arena, &row, e))
 		return false;
 	*keep = row != NULL;
@@ -469,13 +486,32 @@ static bool filter_all(struct judge *j, struct docket *dockets, struct transacti
 	return ok;
 }
 
+static bool open_early(struct judge *j, const struct transaction *list, struct err *e)
+{
+	for (const struct transaction *t = list; t; t = t->next)
+		if (t->first && !t->last && t->commit_lsn == j->early)
+			return reread_open(j->reread, e);
+	return true;
+}
+
+/* The last of the list may go on. */
+static bool leave_snapshot(struct judge *j, const struct transaction *list, struct err *e)
+{
+	while (list->next)
+		list = list->next;
+	if (!list->last)
+		return reread_rest(j->reread, e);
+	reread_close(j->reread);
+	return true;
+}
+
 bool judge_filter(struct judge *j, struct transaction *list, struct err *e)
 {
 	unsigned ntables = j->plan->ntables;
-	bool ok = true;
 
 	if (!list || list->commit_lsn >= judge_consistent_lsn(j))
 		return true;
+	bool ok = open_early(j, list, e);
 	struct docket *dockets = xcalloc(ntables, sizeof *dockets);
 	for (unsigned i = 0; i < ntables; i++)
 		dockets[i] =
@@ -486,7 +522,7 @@ bool judge_filter(struct judge *j, struct transaction *list, struct err *e)
 		ok = docket_ask(j, &dockets[i], e);
 	for (struct transaction *t = list; ok && t; t = t->next)
 		ok = filter_all(j, dockets, t, e);
-	reread_close(j->reread);
+	ok = ok && leave_snapshot(j, list, e);
 	for (unsigned i = 0; i < ntables; i++)
 		docket_finish(&dockets[i]);
 	free(dockets);

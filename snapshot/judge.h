@@ -13,6 +13,10 @@
  * A TRUNCATE between two such LSNs takes the rows of the chunks copied before it. A row
  * that moved and is in neither copy is read again: snapshot/reread.h.
  *
+ * Parts      of a transaction are applied to one target transaction; while that is open no
+ *            snapshot can be had, and one that was taken before is kept. Before the consistent
+ *            point a list with a later part has nothing else in it.
+ *
  * Ownership  borrows options' plan and connections; changes it rewrites use the
  *            transaction's arena, but relations of its own, which live as long as it does.
  */
@@ -32,9 +36,16 @@ void judge_destroy(struct judge *j); /* NULL is fine */
 
 /*
  * Takes the changes that are in the copy out of the list, which is in commit order. The ledger is
- * asked once a table for all of it: an answer costs a look at every chunk.
+ * asked once a table for all of it: an answer costs a look at every chunk. After a failure the
+ * judge is of no use any more.
  */
 bool judge_filter(struct judge *j, struct transaction *list, struct err *e);
+
+/*
+ * judge_filter() failed with ERR_RETRY for want of a snapshot in a later part of this commit_lsn;
+ * 0: not so. With it as options.early another judge takes one before the first part.
+ */
+lsn_t judge_wants_early(const struct judge *j);
 
 lsn_t judge_consistent_lsn(const struct judge *j);
 

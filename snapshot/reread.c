@@ -24,9 +24,9 @@ struct reread {
 	struct arena arena;
 	struct entry *entries;
 	unsigned count, cap;
-	struct generation generation; /* while open */
-	struct pg *source;
-	bool *taken; /* plan->ntables: reading_table() was called since it is open */
+	struct pg *source; /* NULL: not open */
+	lsn_t lg;          /* of the snapshot that it reads under */
+	bool *taken;       /* plan->ntables: reading_table() was called since it rested */
 };
 
 /* --- the keys --- */
@@ -142,8 +142,6 @@ void reread_close(struct reread *r)
 {
 	pg_close(r->source);
 	r->source = NULL;
-	if (generation_is_open(&r->generation))
-		generation_close(&r->generation);
 }
 
 void reread_destroy(struct reread *r)
@@ -157,46 +155,74 @@ void reread_destroy(struct reread *r)
 	free(r);
 }
 
-/* --- one row --- */
+/* --- the snapshot --- */
 
-/* Not for ever: the transaction that it waits for may be the applier's own, open between two parts. */
-static bool open_generation(struct reread *r, const struct generation_slot *slot, struct err *e)
+bool reread_is_open(const struct reread *r)
+{
+	return r->source != NULL;
+}
+
+/* Not for ever: nobody can stop the run meanwhile. */
+static bool make_generation(struct reread *r, const struct generation_slot *slot,
+			    struct generation *out, struct err *e)
 {
 	const struct pg_options walsender = generation_options(&r->options.source);
 	struct pg *pg;
 
 	if (!pg_open(&walsender, &pg, e))
 		return err_wrap(e, "connect to the source for a slot");
-	if (pg_exec(pg, "SET lock_timeout = '10s'", e) &&
-	    generation_make(pg, slot, &r->generation, e))
+	if (pg_exec(pg, "SET lock_timeout = '10s'", e) && generation_make(pg, slot, out, e))
 		return true;
 	pg_close(pg);
 	if (strcmp(e->sqlstate, "55P03") == 0)
 		err_wrap(e, "read a row again whose key moved between two snapshots: the slot for "
-			    "it waits for open transactions; where the target is on the same "
-			    "server it may be this run's own, for a transaction in parts, and "
-			    "then only REPLICA IDENTITY FULL and another start help");
+			    "it waits for transactions that are open at the source");
 	return false;
 }
 
-static bool open_snapshot(struct reread *r, struct err *e)
+static void forget_tables(struct reread *r)
+{
+	memset(r->taken, 0, r->options.plan->ntables * sizeof *r->taken);
+}
+
+static bool import_snapshot(struct reread *r, const char *snapshot, struct err *e)
+{
+	return pg_open(&r->options.source, &r->source, e) &&
+	       reading_begin(r->source, " READ ONLY", snapshot, e) &&
+	       pg_exec(r->source, "SAVEPOINT rested", e);
+}
+
+bool reread_open(struct reread *r, struct err *e)
 {
 	struct generation_slot slot = { .plugin = r->options.plugin, .temporary = true };
+	struct generation made = { 0 };
 	char lsn[LSN_TEXT];
 
-	if (r->source)
+	if (reread_is_open(r))
 		return true;
 	slot.name = arena_printf(&r->arena, "%.30s_r%d_%" PRId64, r->options.slot, (int)getpid(),
 				 clock_ms());
-	if (!open_generation(r, &slot, e) || !pg_open(&r->options.source, &r->source, e) ||
-	    !reading_begin(r->source, " READ ONLY", r->generation.snapshot, e)) {
+	bool ok = make_generation(r, &slot, &made, e) && import_snapshot(r, made.snapshot, e);
+	r->lg = made.lg;
+	generation_close(&made); /* once it is imported the slot has done */
+	if (!ok) {
 		reread_close(r);
 		return false;
 	}
-	memset(r->taken, 0, r->options.plan->ntables * sizeof *r->taken);
-	log_event(LOG_INFO, "reread.open", "lsn=%s", lsn_format(r->generation.lg, lsn));
+	forget_tables(r);
+	log_event(LOG_INFO, "reread.open", "lsn=%s", lsn_format(r->lg, lsn));
 	return true;
 }
+
+bool reread_rest(struct reread *r, struct err *e)
+{
+	if (!reread_is_open(r))
+		return true;
+	forget_tables(r);
+	return pg_exec(r->source, "ROLLBACK TO SAVEPOINT rested", e);
+}
+
+/* --- one row --- */
 
 static bool take_table(struct reread *r, const struct table_plan *t, struct err *e)
 {
@@ -255,11 +281,11 @@ static struct value *take_row(const struct table_plan *t, const struct pg_result
 static bool keep_key(struct reread *r, const struct table_plan *t, const char **key,
 		     lsn_t commit_lsn, struct err *e)
 {
-	struct ledger_reread entry = { t->label, t->nkey, key, r->generation.lg, commit_lsn };
+	struct ledger_reread entry = { t->label, t->nkey, key, r->lg, commit_lsn };
 
 	if (!ledger_add_reread(r->options.target, r->options.plan->migration, &entry, e))
 		return false;
-	remember(r, t, key, r->generation.lg);
+	remember(r, t, key, r->lg);
 	return true;
 }
 
@@ -285,7 +311,7 @@ bool reread_row(struct reread *r, const struct table_plan *t, const struct value
 	struct buf sql = BUF_INIT;
 
 	put_select(t, &sql);
-	bool ok = can_tell(t, e) && open_snapshot(r, e) && take_table(r, t, e) &&
+	bool ok = can_tell(t, e) && reread_open(r, e) && take_table(r, t, e) &&
 		  pg_query(r->source, buf_str(&sql), t->nkey, texts, &res, e) &&
 		  keep_key(r, t, texts, commit_lsn, e);
 	*out = ok && pg_rows(res) ? take_row(t, res, a) : NULL;

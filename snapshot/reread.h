@@ -14,6 +14,9 @@
  * Which keys these are is in the ledger before the transaction C is applied; what a run
  * that died left there for transactions that were not is dropped at the next start.
  *
+ * The snapshot takes a slot, and the source makes none before all transactions have ended
+ * that were open when it began to: it must be there before the applier's own is open.
+ *
  * Ownership  options are borrowed. Values go to the arena given.
  * Errors     ERR_RETRY: connection, no free slot. ERR_CONFIG: a key whose equal values may
  *            have several texts (numeric's zeros are seen to).
@@ -34,6 +37,7 @@ struct reread_options {
 	struct pg *target; /* the applier's */
 	const char *slot, *plugin;
 	lsn_t applied; /* the progress row's */
+	lsn_t early;   /* see judge_wants_early() */
 };
 
 bool reread_create(const struct reread_options *options, struct reread **out, struct err *e);
@@ -45,13 +49,19 @@ lsn_t reread_lsn(const struct reread *r, const struct table_plan *t, const struc
 /* The highest LSN of the table's keys; 0: none. */
 lsn_t reread_highest(const struct reread *r, const struct table_plan *t);
 
+/* Takes the snapshot that all rows share until reread_close(). Fine when there is one. */
+bool reread_open(struct reread *r, struct err *e);
+bool reread_is_open(const struct reread *r);
+
 /*
- * Reads the row of that key now, and takes the key into the ledger. *out in plan order,
- * columns that nobody reads NULL; NULL: there is no such row. Rows read before
- * reread_close() share one snapshot.
+ * Reads the row of that key, opens if need be, and takes the key into the ledger. *out in plan
+ * order, columns that nobody reads NULL; NULL: there is no such row.
  */
 bool reread_row(struct reread *r, const struct table_plan *t, const struct value *key,
 		lsn_t commit_lsn, struct arena *a, struct value **out, struct err *e);
+
+/* Lets go of the tables' locks and keeps the snapshot. Fine when there is none. */
+bool reread_rest(struct reread *r, struct err *e);
 
 /* Lets the snapshot go. Fine when there is none. */
 void reread_close(struct reread *r);

@@ -1,5 +1,4 @@
 """Changes that fall between the snapshots of one table's chunks: moved rows with long values, TRUNCATE."""
-import contextlib
 import threading
 
 from harness import values
@@ -7,6 +6,7 @@ from harness.compare import must_equal
 from harness.drain import drain
 from harness.flow import Flow
 from harness.processes import Failed, until
+from harness.slow import held_copy
 from harness.writers import Table
 
 LONG = "(SELECT string_agg(md5((i * 1000 + k)::text), '') FROM generate_series(1, 300) k)"
@@ -24,19 +24,11 @@ CREATE TABLE public.gone (id bigint PRIMARY KEY, label text, n int);
 INSERT INTO public.gone SELECT i, repeat(md5(i::text), 5), i FROM generate_series(1, 8000) i;
 """
 
-# after a few chunks of each table the copy waits until it is let go
 NEW = """
 CREATE SCHEMA app;
 CREATE TABLE app.doc (doc_id bigint PRIMARY KEY, body text, n bigint);
 CREATE TABLE app.pair (a bigint, b {fine}, body text, n bigint, PRIMARY KEY (a, b));
 CREATE TABLE app.gone (id text PRIMARY KEY, label text, n bigint);
-CREATE FUNCTION app.hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF (SELECT count(*) > 5 FROM pgcrossfade.chunk_copied WHERE relation = 'public.' || TG_TABLE_NAME)
-    THEN PERFORM pg_advisory_xact_lock_shared(42); END IF;
-    RETURN NULL; END $$;
-CREATE TRIGGER hold BEFORE INSERT ON app.doc EXECUTE FUNCTION app.hold();
-CREATE TRIGGER hold BEFORE INSERT ON app.pair EXECUTE FUNCTION app.hold();
-CREATE TRIGGER hold BEFORE INSERT ON app.gone EXECUTE FUNCTION app.hold();
 """
 
 FLOWS = [
@@ -95,23 +87,6 @@ def run_all(database, statements):
         for statement in statements:
             cursor.execute(statement)
     connection.close()
-
-
-@contextlib.contextmanager
-def held_copy(s, migrations):
-    """The copies wait in their first generation until that is too old for another chunk."""
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted"
-    old = "SELECT max(copied_at) < clock_timestamp() - interval '1.1 s' FROM pgcrossfade.chunk_copied"
-    with s.target.connect(autocommit=True) as holder:
-        with holder.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(42)")
-            for migration in migrations:
-                migration.start()
-            until(lambda: s.target.value(waiting) == len(migrations), "the copies wait",
-                  alive=lambda: [migration.must_run() for migration in migrations])
-            yield
-            until(lambda: s.target.value(old), "the snapshots are old")
-    holder.close()
 
 
 def scenario(s):
