@@ -413,7 +413,10 @@ static bool serve(struct run *r, bool *ended, struct err *e)
 /* Before the next try; not at all where nothing is wrong. */
 static void wait_to_retry(struct run *r, const struct err *why)
 {
-	if (r->again.wanted)
+	bool again = r->again.wanted;
+
+	r->again.wanted = false;
+	if (again)
 		log_event(LOG_INFO, "stream.again", "reason=%s",
 			  log_quote(&r->session.arena, why->text));
 	else

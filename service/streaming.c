@@ -13,15 +13,9 @@ void streaming_close(struct run *r)
 	control_rest(r);
 }
 
-static bool open_stream(struct run *r, struct err *e)
-{
-	r->again.wanted = false; /* now it comes */
-	return pipeline_open(&r->session, &r->again, &r->pipeline, e);
-}
-
 bool stream_once(struct run *r, int timeout_ms, struct err *e)
 {
-	if (!r->pipeline && !open_stream(r, e))
+	if (!r->pipeline && !pipeline_open(&r->session, &r->again, &r->pipeline, e))
 		return false;
 	return pipeline_step(r->pipeline, timeout_ms, e);
 }

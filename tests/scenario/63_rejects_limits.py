@@ -1,14 +1,17 @@
 """What is put aside and what is not: N and one more, large transactions, one snapshot, the slot.
 
-A bad row in the middle of a transaction that comes in parts; unique values that clash; a column
-that is gone is no fault of a row; the row's values are in no log.
+A bad row in the middle of a transaction that comes in parts, also when the source cannot be reached meanwhile;
+unique values that clash; a column that is gone is no fault of a row; the row's values are in no log.
 """
+import os
+
 from harness.compare import must_equal
 from harness.drain import drain
 from harness.flow import Flow
 from harness.migration import EXIT_CONFLICT
-from harness.processes import Failed
+from harness.processes import Failed, until
 from harness.rejects import count, must_account, rejects, stored_rows_are_present
+from harness.servers import SOCKET_NAME
 
 OLD = """
 CREATE TABLE public.reading (id int PRIMARY KEY, value text, tag text, note text);
@@ -52,6 +55,31 @@ def large_transaction(s, migration):
     left = sorted(int(key["id"]) for _, key, _, _, _ in rejects(migration))
     if left != [20001, 20005, 24006, 28007, 32008, 36009, 120002]:
         raise Failed(f"rejects of the large transaction: {left}")
+
+
+def source_gone(s, migration):
+    """The transaction is wanted of the stream again, and there is none: run waits between its tries."""
+    socket = os.path.join(s.source.server.directory, SOCKET_NAME)
+    with s.target.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE app.reading IN SHARE MODE")
+        s.source.run("INSERT INTO public.reading SELECT i, CASE i WHEN 59999 THEN 'bad' ELSE '1' END, 'tag ' || i,"
+                     " repeat('private ', 20) FROM generate_series(50001, 60000) i")
+        end = s.source.value("SELECT pg_current_wal_flush_lsn()")
+        until(lambda: s.target.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "a part waits",
+              alive=migration.must_run)
+        until(lambda: s.source.value("SELECT bool_or(sent_lsn >= %s) FROM pg_stat_replication", [end]),
+              "all of it is sent", alive=migration.must_run)
+        before = migration.log_text()
+        os.rename(socket, socket + ".away")
+    holder.close()
+    said = lambda: migration.log_text()[len(before):]
+    until(lambda: "event=retry" in said(), "run waits before it tries again", alive=migration.must_run)
+    if said().count("event=stream.again") > 1:
+        raise Failed("it was tried again at once")
+    os.rename(socket + ".away", socket)
+    accounted(migration)
+    s.source.run("DELETE FROM public.reading WHERE id > 50000 AND id <= 60000")
+    accounted(migration)
 
 
 def clash(s, migration):
@@ -104,6 +132,7 @@ def not_of_the_row(s, migration):
 def scenario(s):
     migration = s.streaming(OLD, NEW, FLOWS, rejects=12, memory="16MB")
     large_transaction(s, migration)
+    source_gone(s, migration)
     clash(s, migration)
     one_more(s, migration)
     migration.change(rejects=20)  # between two runs it may
