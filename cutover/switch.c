@@ -131,8 +131,9 @@ static bool locked_part(const struct switcher *s, struct pg *lock, int64_t since
 	int64_t deadline = since_us / 1000 + s->migration->cutover.max_pause;
 	lsn_t barrier;
 
-	if (!write_barrier(s, &barrier, e) || !s->drain(s->context, barrier, deadline, e) ||
-	    !advance_sequences(s, deadline, e) || !switch_actions(s, lock, e))
+	if (!freeze_claim(lock, s->plan->migration, e) || !write_barrier(s, &barrier, e) ||
+	    !s->drain(s->context, barrier, deadline, e) || !advance_sequences(s, deadline, e) ||
+	    !switch_actions(s, lock, e))
 		return false;
 	if (clock_ms() > deadline)
 		return err_set(e, ERR_RETRY,

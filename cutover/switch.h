@@ -28,8 +28,9 @@ struct switcher {
 	struct pg_options source; /* for the connection that holds the lock */
 	struct pg *control;       /* at the source; writes the barrier, sees the blockers */
 	struct pg *target;        /* for sequences; not the applier's */
-	/* Applies until everything before lsn is durable at the target; false at the deadline
-	 * (ERR_RETRY) or on a failure. deadline_ms as clock_ms(). */
+	/* Applies until everything before lsn is durable at the target, and makes sure that the
+	 * run still holds the migration; false at the deadline (ERR_RETRY) or on a failure.
+	 * deadline_ms as clock_ms(). */
 	bool (*drain)(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e);
 	void *context;
 };

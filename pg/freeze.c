@@ -126,6 +126,15 @@ bool freeze_table(struct pg *source, const char *migration, const char *table, s
 	return ok || err_wrap(e, "freeze %s", table);
 }
 
+bool freeze_claim(struct pg *source, const char *migration, struct err *e)
+{
+	return pg_query(
+		   source,
+		   "SELECT pg_advisory_xact_lock(hashtext('pgcrossfade.switch'), hashtext($1))", 1,
+		   &migration, NULL, e) ||
+	       err_wrap(e, "claim the switch");
+}
+
 bool freeze_mark(struct pg *source, const char *migration, int64_t write_pause_us, struct err *e)
 {
 	char pause[24];
@@ -160,9 +169,7 @@ bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64
 		return false;
 	if (!exists)
 		return true;
-	/* the lock waits for an INSERT whose transaction has not ended yet */
-	bool ok = pg_begin(source, e) &&
-		  pg_exec(source, "LOCK TABLE pgcrossfade.switched IN SHARE MODE", e) &&
+	bool ok = pg_begin(source, e) && freeze_claim(source, migration, e) &&
 		  pg_query(source,
 			   "SELECT write_pause_us FROM pgcrossfade.switched WHERE migration = $1",
 			   1, &migration, &r, e) &&

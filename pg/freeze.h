@@ -21,13 +21,19 @@ bool freeze_prepare(struct pg *source, const char *migration, struct err *e);
 /* The triggers that freeze_table makes, of one table. */
 const char *freeze_table_sql(const char *migration, const char *table, struct arena *a);
 
+/*
+ * Inside the locking transaction, before it is made sure that this run still holds the migration:
+ * a run that takes over later learns from freeze_marked what became of this switch.
+ */
+bool freeze_claim(struct pg *source, const char *migration, struct err *e);
+
 /* Inside the locking transaction. table: quoted, qualified; with all its partitions. */
 bool freeze_table(struct pg *source, const char *migration, const char *table, struct err *e);
 bool freeze_mark(struct pg *source, const char *migration, int64_t write_pause_us, struct err *e);
 
 /*
- * Is the switch committed? Waits for a switch that is still under way in a backend of a
- * killed run. *write_pause_us is set when it is.
+ * Is the switch committed? Waits for one that is still under way in a backend of another run, which
+ * was killed or has lost the migration. *write_pause_us is set when it is.
  */
 bool freeze_marked(struct pg *source, const char *migration, bool *marked, int64_t *write_pause_us,
 		   struct err *e);

@@ -90,7 +90,7 @@ static bool drain(void *context, lsn_t lsn, int64_t deadline_ms, struct err *e)
 		if (!stream_once(r, 10, e) || !pipeline_flush(r->pipeline, e))
 			return false;
 	}
-	/* what came last may have been refused */
+	/* what came last may have been refused; and the connection that holds the migration is there */
 	return rejected_gate(r->session.target, r->migration->name, r->cutting.accepted, e);
 }
 
