@@ -5,22 +5,42 @@
 #include "pg/ddl.h"
 #include "pg/freeze.h"
 #include "pg/lock.h"
+#include "pg/quote.h"
 #include "pg/sequence.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* --- the lock --- */
 
-struct lock_tables switch_tables(const struct plan *plan, struct arena *a)
+static bool is_renamed(const struct switch_def *d, const char *quoted, struct arena *a)
+{
+	for (unsigned i = 0; i < d->nrenames; i++)
+		if (strcmp(arena_qualified(a, d->renames[i].table.schema, d->renames[i].table.name),
+			   quoted) == 0)
+			return true;
+	return false;
+}
+
+struct lock_tables switch_tables(const struct switch_def *d, const struct plan *plan,
+				 struct arena *a)
 {
 	const char **names = arena_array(a, plan->ntables, sizeof *names);
 	const char **from = arena_array(a, plan->ntables, sizeof *from);
+	const char **alone = arena_array(a, plan->ntables, sizeof *alone);
+	unsigned nalone = 0;
 
 	for (unsigned i = 0; i < plan->ntables; i++) {
 		names[i] = plan->tables[i].quoted;
 		from[i] = plan->tables[i].from;
+		if (is_renamed(d, names[i], a))
+			alone[nalone++] = names[i];
 	}
-	return (struct lock_tables){ .count = plan->ntables, .names = names, .from = from };
+	return (struct lock_tables){ .count = plan->ntables,
+				     .names = names,
+				     .from = from,
+				     .nalone = nalone,
+				     .alone = alone };
 }
 
 static bool name_blockers(const struct switcher *s, const struct lock_tables *tables, int not_pid,
@@ -84,12 +104,18 @@ static bool freeze_all(const struct switcher *s, struct pg *lock, struct err *e)
 	return true;
 }
 
-static bool rename_all(const struct switch_def *d, struct pg *lock, struct err *e)
+/* Writers wait for what the switch itself waits for: no longer than for all else. */
+static bool limit(struct pg *lock, int64_t deadline, struct err *e)
+{
+	return lock_limit(lock, deadline - clock_ms(), e);
+}
+
+static bool rename_all(const struct switch_def *d, struct pg *lock, int64_t deadline, struct err *e)
 {
 	for (unsigned i = 0; i < d->nrenames; i++) {
 		const struct rename_def *n = &d->renames[i];
 		struct ddl_rename r = { n->table.schema, n->table.name, n->to.schema, n->to.name };
-		if (!ddl_rename(lock, &r, e))
+		if (!limit(lock, deadline, e) || !ddl_rename(lock, &r, e))
 			return false;
 	}
 	return true;
@@ -105,11 +131,13 @@ static bool set_search_paths(const struct switch_def *d, struct pg *lock, struct
 	return true;
 }
 
-static bool switch_actions(const struct switcher *s, struct pg *lock, struct err *e)
+static bool switch_actions(const struct switcher *s, struct pg *lock, int64_t deadline,
+			   struct err *e)
 {
 	const struct switch_def *d = &s->migration->switch_to;
 
-	return freeze_all(s, lock, e) && rename_all(d, lock, e) && set_search_paths(d, lock, e) &&
+	return freeze_all(s, lock, e) && rename_all(d, lock, deadline, e) &&
+	       limit(lock, deadline, e) && set_search_paths(d, lock, e) &&
 	       (!d->source_sql || pg_exec(lock, d->source_sql, e) ||
 		err_wrap(e, "switch: source_sql"));
 }
@@ -125,27 +153,33 @@ static bool commit_switch(const struct switcher *s, struct pg *lock, int64_t sin
 	return true;
 }
 
+static bool switch_in_time(const struct switcher *s, struct pg *lock, int64_t deadline,
+			   struct err *e)
+{
+	int64_t ms = s->migration->cutover.max_pause;
+
+	if (!switch_actions(s, lock, deadline, e))
+		return strcmp(e->sqlstate, "57014") == 0 &&
+		       err_wrap(e, "not within max_pause (%" PRId64 " ms)", ms);
+	return clock_ms() <= deadline ||
+	       err_set(e, ERR_RETRY, "the switch took longer than max_pause (%" PRId64 " ms)", ms);
+}
+
 static bool locked_part(const struct switcher *s, struct pg *lock, int64_t since_us, int64_t *pause,
 			struct err *e)
 {
 	int64_t deadline = since_us / 1000 + s->migration->cutover.max_pause;
 	lsn_t barrier;
 
-	if (!freeze_claim(lock, s->plan->migration, e) || !write_barrier(s, &barrier, e) ||
-	    !s->drain(s->context, barrier, deadline, e) || !advance_sequences(s, deadline, e) ||
-	    !switch_actions(s, lock, e))
-		return false;
-	if (clock_ms() > deadline)
-		return err_set(e, ERR_RETRY,
-			       "the switch took longer than max_pause (%" PRId64 " ms)",
-			       s->migration->cutover.max_pause);
-	return commit_switch(s, lock, since_us, pause, e);
+	return freeze_claim(lock, s->plan->migration, e) && write_barrier(s, &barrier, e) &&
+	       s->drain(s->context, barrier, deadline, e) && advance_sequences(s, deadline, e) &&
+	       switch_in_time(s, lock, deadline, e) && commit_switch(s, lock, since_us, pause, e);
 }
 
 bool switch_try(const struct switcher *s, int64_t *write_pause_us, struct err *e)
 {
 	struct arena scratch = ARENA_INIT;
-	struct lock_tables tables = switch_tables(s->plan, &scratch);
+	struct lock_tables tables = switch_tables(&s->migration->switch_to, s->plan, &scratch);
 	struct lock_times times = { s->migration->cutover.lock_timeout,
 				    s->migration->cutover.max_pause };
 	struct pg *lock = NULL;

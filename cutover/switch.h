@@ -1,7 +1,7 @@
 /*
  * cutover/switch.h: from the old tables to the new ones.
  *
- *   lock the old tables          writes wait from here
+ *   lock the old tables          writes wait from here; of those to be renamed, reads too
  *   barrier, drain               everything written before is applied
  *   advance sequences
  *   freeze, rename, search_path, SQL, mark
@@ -36,7 +36,8 @@ struct switcher {
 };
 
 /* What the lock is on. */
-struct lock_tables switch_tables(const struct plan *plan, struct arena *a);
+struct lock_tables switch_tables(const struct switch_def *d, const struct plan *plan,
+				 struct arena *a);
 
 /* One try: lock to commit. *write_pause_us is set on success. */
 bool switch_try(const struct switcher *s, int64_t *write_pause_us, struct err *e);

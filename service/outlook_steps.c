@@ -190,15 +190,16 @@ static void add_gate(struct session *s, struct outlook *o)
 static void add_lock(struct session *s, struct outlook *o)
 {
 	const struct cutover_def *c = &s->migration->cutover;
-	struct lock_tables tables = switch_tables(s->plan, &s->arena);
+	struct lock_tables tables = switch_tables(&s->migration->switch_to, s->plan, &s->arena);
 	struct outlook_step *step = add(o, "cutover", "source", "lock the old tables");
 
 	step->lock = arena_printf(
 	    &s->arena,
-	    "SHARE ROW EXCLUSIVE on every old table: writes wait, reads go on. A try waits %" PRId64
+	    "%sSHARE ROW EXCLUSIVE on every old table: writes wait, reads go on. A try waits %" PRId64
 	    " ms for it at most (cutover.lock_timeout), up to %" PRIu64
 	    " tries; once it is held, the commit below comes within %" PRId64
 	    " ms (cutover.max_pause), or it is let go and tried again",
+	    tables.nalone ? "ACCESS EXCLUSIVE on each that is renamed: reads wait, too. " : "",
 	    c->lock_timeout, c->tries, c->max_pause);
 	add_sql(s, step, lock_sql(&tables, &s->arena));
 	add(o, "cutover", "both", "mark the position in the WAL, apply everything before it");
