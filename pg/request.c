@@ -111,6 +111,21 @@ bool request_wanted(struct pg *target, int64_t id, bool *wanted, struct err *e)
 	return ok || err_wrap(e, "look whether a request still stands");
 }
 
+bool request_settled(struct pg *target, const char *migration, const char *kind, bool *settled,
+		     struct err *e)
+{
+	const char *params[] = { migration, kind };
+	struct pg_result *r = NULL;
+	bool ok = pg_query(target,
+			   "SELECT FROM pgcrossfade.request WHERE migration = $1 AND kind = $2 "
+			   "AND state IN ('running', 'withdrawn')",
+			   2, params, &r, e);
+
+	*settled = ok && pg_rows(r) == 0;
+	pg_result_free(r);
+	return ok || err_wrap(e, "read requests");
+}
+
 bool request_settle(struct pg *target, const char *migration, const char *kind, bool done,
 		    const char *message, struct err *e)
 {

@@ -42,6 +42,10 @@ bool request_withdraw(struct pg *target, int64_t id, bool *withdrawn, struct err
 bool request_recall(struct pg *target, int64_t id, struct err *e);
 bool request_wanted(struct pg *target, int64_t id, bool *wanted, struct err *e);
 
+/* Has a run answered all that it took? */
+bool request_settled(struct pg *target, const char *migration, const char *kind, bool *settled,
+		     struct err *e);
+
 /* Those a run has taken and not answered get this outcome. kind NULL: all of them. */
 bool request_settle(struct pg *target, const char *migration, const char *kind, bool done,
 		    const char *message, struct err *e);

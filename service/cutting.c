@@ -133,9 +133,19 @@ static bool enter_switched(struct run *r, int64_t pause_us, struct err *e)
 	return ok;
 }
 
-static enum outcome finish(struct run *r, int64_t pause_us, struct err *e)
+/* The answer comes last: a run that finds none has the hook run again. */
+bool cutover_tell(struct run *r, const char *text, struct err *e)
 {
 	struct err hook = ERR_INIT;
+
+	if (!hook_run(r->migration, HOOK_AFTER_CUTOVER, r->session.target, &hook))
+		log_event(LOG_WARN, "hook.failed", "error=%s",
+			  log_quote(&r->session.arena, hook.text));
+	return request_settle(r->session.target, r->migration->name, "cutover", true, text, e);
+}
+
+static enum outcome finish(struct run *r, int64_t pause_us, struct err *e)
+{
 	char text[96];
 
 	snprintf(text, sizeof text, "switched; writes paused for %.1f ms", (double)pause_us / 1000);
@@ -144,12 +154,7 @@ static enum outcome finish(struct run *r, int64_t pause_us, struct err *e)
 	rejected_log(r->session.target, r->migration->name);
 	log_event(LOG_INFO, "cutover.switched", "write_pause_us=%" PRId64, pause_us);
 	streaming_close(r); /* the old tables are frozen: nothing more can come */
-	if (!request_settle(r->session.target, r->migration->name, NULL, true, text, e))
-		return STEP_FAILED;
-	if (!hook_run(r->migration, HOOK_AFTER_CUTOVER, r->session.target, &hook))
-		log_event(LOG_WARN, "hook.failed", "error=%s",
-			  log_quote(&r->session.arena, hook.text));
-	return STEP_NEXT;
+	return cutover_tell(r, text, e) ? STEP_NEXT : STEP_FAILED;
 }
 
 /* --- the step --- */

@@ -218,13 +218,14 @@ static bool settle_requests(struct run *r, struct err *e)
 {
 	struct pg *target = r->session.target;
 	const char *name = r->migration->name, *said;
-	bool whole;
+	bool whole, told = true;
 
 	if (r->phase == PH_CUTOVER)
 		return true;
-	if (r->phase == PH_SWITCHED &&
-	    !request_settle(target, name, "cutover", true,
-			    "switched; the run was interrupted before it could say so", e))
+	if (r->phase == PH_SWITCHED && !request_settled(target, name, "cutover", &told, e))
+		return false;
+	if (!told &&
+	    !cutover_tell(r, "switched; the run was interrupted before it could say so", e))
 		return false;
 	if (r->phase == PH_COMPLETE && !(ending_said(&r->session, &said, &whole, e) &&
 					 request_settle(target, name, "complete", whole, said, e)))

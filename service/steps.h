@@ -158,6 +158,9 @@ bool backoff_end(struct run *r, struct err *e);
  * Where rows may be put aside, foreign keys may have to wait for them. */
 bool streaming_restore(struct run *r, struct err *e);
 
+/* Past the switch: the after_cutover hook, then the answer to who asked for the cutover. */
+bool cutover_tell(struct run *r, const char *text, struct err *e);
+
 /* Tries some rejects again if that is asked for; answers the request at the end. */
 bool retry_some(struct run *r, struct err *e);
 

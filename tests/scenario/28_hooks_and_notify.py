@@ -1,4 +1,4 @@
-"""Each transition runs its hook and goes out as NOTIFY."""
+"""Each transition runs its hook and goes out as NOTIFY; after_cutover also when run dies over it."""
 import os
 import select
 
@@ -25,7 +25,9 @@ HOOKS = ("on_lag_zero", "before_cutover", "after_cutover", "on_error")
 
 def hooks(said):
     """Each hook writes its own name; the last line shows that a shell runs them."""
-    lines = [f"  {name}: \"echo {name} >> '{said}'\"" for name in HOOKS]
+    lines = [f"  {name}: \"echo {name} >> '{said}'\"" for name in HOOKS if name != "after_cutover"]
+    lines.append(f"  after_cutover: \"[ -e '{said}.died' ] || {{ touch '{said}.died'; kill -9 $PPID; exit; }};"
+                 f" echo after_cutover >> '{said}'\"")
     return "\n".join(["hooks:", *lines])
 
 
@@ -71,7 +73,9 @@ def scenario(s):
     migration.start()
     until(lambda: migration.status()["running"], "run is back")  # or wait sees the old error
     migration.wait_for("lag-zero")
-    migration.command("cutover")
+    print(migration.command("cutover").out)
+    migration.ended(-9)
+    migration.start()
     until(lambda: lines_of(said)[-2:] == ["before_cutover", "after_cutover"], "after_cutover")
     until_notified(listener, "before-cutover", "after-cutover")
     if not any("demo" in payload for payload in notified(listener)):
