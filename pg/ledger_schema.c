@@ -1,7 +1,7 @@
 #include "pg/ledger.h"
 
 /* A change of what follows is a step of upgrades[], and one version more. */
-enum { LEDGER_VERSION = 5 };
+enum { LEDGER_VERSION = 6 };
 
 static const char schema_sql[] =
     "CREATE SCHEMA IF NOT EXISTS pgcrossfade;"
@@ -24,8 +24,8 @@ static const char schema_sql[] =
     "  migration text, relation text, oid oid, name text NOT NULL, attached text NOT NULL,"
     "  PRIMARY KEY (migration, relation, oid));"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.reread ("
-    "  migration text, relation text, key text[] NOT NULL, lg pg_lsn NOT NULL,"
-    "  commit_lsn pg_lsn NOT NULL);"
+    "  id bigserial PRIMARY KEY, migration text, relation text, key text[] NOT NULL,"
+    "  lg pg_lsn NOT NULL, commit_lsn pg_lsn NOT NULL);"
     "CREATE TABLE IF NOT EXISTS pgcrossfade.progress ("
     "  migration text, direction text, part int, system text NOT NULL, slot text NOT NULL,"
     "  lsn pg_lsn NOT NULL, commit_time timestamptz, changes bigint NOT NULL DEFAULT 0,"
@@ -75,6 +75,8 @@ static const struct {
 	/* what it is for each run adds to its own rows: see ledger_mark_made() */
 	{ 3, "ALTER TABLE pgcrossfade.definition ADD COLUMN IF NOT EXISTS made oid" },
 	{ 4, "ALTER TABLE pgcrossfade.migration ADD COLUMN IF NOT EXISTS stamps text" },
+	/* rows of a table without a key are not deleted where a publication is FOR ALL TABLES */
+	{ 5, "ALTER TABLE pgcrossfade.reread ADD COLUMN IF NOT EXISTS id bigserial PRIMARY KEY" },
 };
 
 static const char version_sql[] = "INSERT INTO pgcrossfade.ledger SELECT %d "

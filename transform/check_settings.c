@@ -77,6 +77,26 @@ static bool check_event_triggers(struct check *c, const struct server *s, struct
 	return ok;
 }
 
+/* --- publications --- */
+
+static bool check_publications(struct check *c, const struct server *s, struct err *e)
+{
+	struct pg_result *r = NULL;
+	bool ok = pg_query_row(s->pg,
+			       "SELECT string_agg(pubname, ', ' ORDER BY pubname) FROM "
+			       "pg_publication WHERE puballtables",
+			       0, NULL, &r, e);
+
+	if (ok && pg_value(r, 0, 0))
+		check_warn(c, s->subject,
+			   "publications FOR ALL TABLES publish the tables of schema pgcrossfade, "
+			   "too, and a subscription that does not have them stops there: %s; let "
+			   "them name their tables or schemas until the migration is over",
+			   pg_text(r, 0, 0));
+	pg_result_free(r);
+	return ok;
+}
+
 /* --- connections --- */
 
 static const char connections_sql[] =
@@ -145,7 +165,7 @@ static void check_difference(struct check *c)
 static bool check_one(struct check *c, const struct server *s, struct err *e)
 {
 	return (check_standby(c, s, e) && check_own_settings(c, s, e) &&
-		check_event_triggers(c, s, e)) ||
+		check_event_triggers(c, s, e) && check_publications(c, s, e)) ||
 	       err_wrap(e, "%s", s->subject);
 }
 

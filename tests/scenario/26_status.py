@@ -19,6 +19,7 @@ NEW = """
 CREATE SCHEMA app;
 CREATE TABLE app.a (id bigint PRIMARY KEY, n bigint);
 CREATE TABLE app.b (id bigint PRIMARY KEY, n bigint);
+CREATE PUBLICATION everything FOR ALL TABLES; -- the ledger's, too
 """
 
 FLOWS = [Flow(f"public.{t}", f"app.{t}", key=("id",),
@@ -40,11 +41,12 @@ SELECT table_name, column_name, data_type, is_nullable, column_default FROM info
  WHERE table_schema = 'pgcrossfade' ORDER BY 1, 2
 """
 
-# what versions 2 to 5 brought
+# what versions 2 to 6 brought
 VERSION_1 = """
 ALTER TABLE pgcrossfade.migration DROP columns, DROP stamps, DROP targets;
 ALTER TABLE pgcrossfade.service DROP error, DROP error_since, DROP tries, DROP next_try;
 ALTER TABLE pgcrossfade.definition DROP made;
+ALTER TABLE pgcrossfade.reread DROP id;
 UPDATE pgcrossfade.ledger SET version = 1;
 """
 
@@ -74,7 +76,7 @@ def versions(s, migration):
     """The run is down. A newer ledger is left alone; an older one is brought up to date by run."""
     shape = s.target.rows(SHAPE)
     s.target.run("UPDATE pgcrossfade.ledger SET version = version + 1")
-    refused(s, migration, [*COMMANDS, WAIT, ["run"]], ["has version 6", "up to version 5", "made it, or a later"])
+    refused(s, migration, [*COMMANDS, WAIT, ["run"]], ["has version 7", "up to version 6", "made it, or a later"])
     for change in (VERSION_1, VERSION_1 + EARLY):
         s.target.run(change)
         refused(s, migration, [["status"], ["abort"]], ["has version 1", "start run"])

@@ -85,7 +85,8 @@ def busy_servers(s, migration):
     """Everything that is a warning, at one time."""
     s.target.run("CREATE FUNCTION public.nothing() RETURNS event_trigger LANGUAGE plpgsql AS"
                  " 'BEGIN END'; CREATE EVENT TRIGGER watch ON ddl_command_end"
-                 " EXECUTE FUNCTION public.nothing()")
+                 " EXECUTE FUNCTION public.nothing();"
+                 "CREATE PUBLICATION everything FOR ALL TABLES")
     s.source.rows("SELECT lo_create(0)")
     s.source.run("ALTER ROLE postgres SET default_tablespace = pg_default;"
                  "ALTER DATABASE old SET datestyle = 'German'")
@@ -98,6 +99,7 @@ def busy_servers(s, migration):
                                      [writer.get_backend_pid()]), "the transaction is old")
         must_warn(migration, [
             "event triggers fire on what run and cutover create and drop: watch",
+            "a subscription that does not have them stops there: everything;",
             'column "photo" is of type oid and the database has large objects',
             "the role or the database sets default_tablespace",
             "synchronous_standby_names is 'nobody'",
