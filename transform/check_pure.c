@@ -7,6 +7,7 @@
 #include "transform/check.h"
 
 #include "pg/conn.h"
+#include "pg/quote.h"
 
 static const struct {
 	const char *name;
@@ -60,9 +61,12 @@ static const char operator_sql[] =
     " AND CASE WHEN $2::text IS NULL THEN n.nspname = ANY (current_schemas(true))"
     " ELSE n.nspname = $2 END";
 
+/* $3: the types of what the flow reads: others may have casts of their own. */
 static const char type_sql[] =
     "SELECT count(*), coalesce(bool_or(EXISTS (SELECT FROM pg_cast k JOIN pg_proc p"
-    "  ON p.oid = k.castfunc WHERE k.casttarget = t.oid AND p.provolatile = 'v')), false),"
+    "  ON p.oid = k.castfunc WHERE k.casttarget = t.oid AND p.provolatile = 'v'"
+    "  AND k.castsource IN (SELECT coalesce(nullif(s.typbasetype, 0), s.oid)"
+    "   FROM unnest($3::text[]) r JOIN pg_type s ON s.oid = to_regtype(r)))), false),"
     " false, false, coalesce(bool_or(n.nspname <> 'pg_catalog'), true)"
     " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typname = $1"
     " AND CASE WHEN $2::text IS NULL THEN n.nspname = ANY (current_schemas(true))"
@@ -73,12 +77,13 @@ struct meaning {
 	bool is_volatile, aggregate, set, foreign;
 };
 
-static bool look_up(struct check *c, const char *sql, const struct query_name *n,
+/* types: type_sql's $3; NULL: another sql. */
+static bool look_up(struct check *c, const char *sql, const struct query_name *n, const char *types,
 		    struct meaning *out, struct err *e)
 {
-	const char *params[] = { n->name, n->schema };
+	const char *params[] = { n->name, n->schema, types };
 	struct pg_result *r = NULL;
-	bool ok = pg_query_row(c->target.pg, sql, 2, params, &r, e);
+	bool ok = pg_query_row(c->target.pg, sql, types ? 3 : 2, params, &r, e);
 
 	if (ok)
 		*out = (struct meaning){ pg_bool(r, 0, 1), pg_bool(r, 0, 2), pg_bool(r, 0, 3),
@@ -150,7 +155,7 @@ static bool check_functions(struct check *c, const struct flow *f, bool *builtin
 	for (unsigned i = 0; i < f->query->functions.count; i++) {
 		const struct query_name *n = &f->query->functions.names[i];
 		struct meaning m;
-		if (!look_up(c, function_sql, n, &m, e))
+		if (!look_up(c, function_sql, n, NULL, &m, e))
 			return false;
 		judge_function(c, f, n, &m);
 		*builtin &= !m.foreign;
@@ -158,13 +163,26 @@ static bool check_functions(struct check *c, const struct flow *f, bool *builtin
 	return true;
 }
 
-static bool check_names(struct check *c, const struct flow *f, const char *sql,
+/* Their names, a text[]. */
+static const char *types_read(struct check *c, const struct flow *f)
+{
+	const char **names = arena_array(c->arena, f->from->ncolumns, sizeof *names);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->query->reads[i])
+			names[n++] = f->from->columns[i].bare_type;
+	return arena_text_array(c->arena, names, n);
+}
+
+/* types: see look_up(). */
+static bool check_names(struct check *c, const struct flow *f, const char *sql, const char *types,
 			const struct query_names *names, bool *builtin, struct err *e)
 {
 	for (unsigned i = 0; i < names->count; i++) {
 		const struct query_name *n = &names->names[i];
 		struct meaning m;
-		if (!look_up(c, sql, n, &m, e))
+		if (!look_up(c, sql, n, types, &m, e))
 			return false;
 		if (m.is_volatile)
 			check_fail_select(
@@ -181,6 +199,6 @@ bool check_pure(struct check *c, const struct flow *f, bool *builtin, struct err
 {
 	*builtin = !f->query->collates;
 	return check_functions(c, f, builtin, e) &&
-	       check_names(c, f, operator_sql, &f->query->operators, builtin, e) &&
-	       check_names(c, f, type_sql, &f->query->types, builtin, e);
+	       check_names(c, f, operator_sql, NULL, &f->query->operators, builtin, e) &&
+	       check_names(c, f, type_sql, types_read(c, f), &f->query->types, builtin, e);
 }

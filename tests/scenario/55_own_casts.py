@@ -1,4 +1,7 @@
-"""Values of the stream are read as the types read them, whatever casts from text there are."""
+"""Values of the stream are read as the types read them, whatever casts from text there are.
+
+A cast of a type that the flow does not read may be volatile.
+"""
 from harness.compare import must_equal
 from harness.drain import drain
 from harness.flow import Flow
@@ -29,9 +32,12 @@ NEW = """
 CREATE SCHEMA app;
 CREATE TABLE app.a (id int PRIMARY KEY, pair public.pair, couple public.couple,
                     pairs public.pair[], relation public.relation, class regclass, word text);
+CREATE TYPE app.stranger AS (n int);
+CREATE FUNCTION app.volatile(app.stranger) RETURNS text LANGUAGE sql AS $$SELECT 'by cast'$$;
+CREATE CAST (app.stranger AS text) WITH FUNCTION app.volatile(app.stranger);
 """
 FLOWS = [Flow("public.a", "app.a", key=("id",),
-              select="SELECT id, pair, couple, pairs, relation, class, word FROM old")]
+              select="SELECT id, pair, couple, pairs, relation, class, word::text AS word FROM old")]
 THIRD = """
 CREATE FUNCTION public.wrong(bpchar) RETURNS public.pair IMMUTABLE LANGUAGE sql
   AS 'SELECT ROW(-3, ''by cast'')::public.pair';
