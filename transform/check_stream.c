@@ -351,6 +351,18 @@ static void check_kept(struct check *c, struct flow *f)
 	}
 }
 
+/* What a statement that keeps values takes: a flag stands beside each. */
+static bool fits_with_flags(const struct flow *f)
+{
+	enum { MOST_COLUMNS = 1664 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < f->from->ncolumns; i++)
+		if (f->query->reads[i])
+			n += flow_keeps_column(f, i) ? 2 : 1;
+	return n <= MOST_COLUMNS;
+}
+
 /*
  * FULL may be newer than changes that are still to come: they are followed as well, unless the flow
  * could not do without it.
@@ -360,7 +372,7 @@ static bool needs_full(const struct check *c, struct flow *f)
 	struct findings unheard = FINDINGS_INIT(unheard);
 	struct check trial = *c;
 
-	if (!f->nfound || f->owned || f->lookup || !catalog_primary(f->from))
+	if (!f->nfound || f->owned || f->lookup || !catalog_primary(f->from) || !fits_with_flags(f))
 		return true;
 	for (unsigned i = 0; i < f->from->ncolumns; i++)
 		if (f->key_reads.column[i] && !catalog_in_key(f->from, i))

@@ -56,8 +56,20 @@ def widened(s, migration):
         raise Failed("the run was not made to look at the table again")
 
 
+def wide(s):
+    """What the flags of kept values leave no room for needs FULL, and has it."""
+    columns = [f"c{i}" for i in range(832)]
+    listed = ", ".join(f"{column} text" for column in columns)
+    s.source.run(f"CREATE TABLE public.wide (id int PRIMARY KEY, {listed})")
+    s.source.run("ALTER TABLE public.wide REPLICA IDENTITY FULL")
+    s.target.run(f"CREATE TABLE app.wide (id int PRIMARY KEY, {listed})")
+    s.migration([Flow("public.wide", "app.wide", key=("id",),
+                      select=f"SELECT id, {', '.join(columns)} FROM old")], name="wide").check()
+
+
 def scenario(s):
     migration = s.streaming(OLD, NEW, FLOWS)
     full_while_down(s, migration)
     default_under_the_run(s, migration)
     widened(s, migration)
+    wide(s)
