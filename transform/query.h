@@ -105,6 +105,9 @@ bool query_resolve(struct arena *a, struct query *q, unsigned ncolumns, const ch
 const char *query_narrow(struct arena *a, const struct query *q, unsigned noutputs,
 			 const unsigned *outputs, bool filtered, struct query_reads *reads);
 
+/* Does that WHERE read no more than outputs that read this? */
+bool query_where_stays(const struct query *q, const struct query_reads *reads);
+
 /* Index of that output, or q->noutputs. */
 unsigned query_output_find(const struct query *q, const char *name);
 

@@ -366,13 +366,12 @@ bool query_resolve(struct arena *a, struct query *q, unsigned ncolumns, const ch
 	return r.ok;
 }
 
-static bool reads_within(const struct query *q, const struct query_reads *part,
-			 const struct query_reads *whole)
+bool query_where_stays(const struct query *q, const struct query_reads *reads)
 {
 	for (unsigned i = 0; i < q->ncolumns; i++)
-		if (part->column[i] && !whole->column[i])
+		if (q->filter.column[i] && !reads->column[i])
 			return false;
-	return !part->elsewhere;
+	return !q->filter.elsewhere;
 }
 
 const char *query_narrow(struct arena *a, const struct query *q, unsigned noutputs,
@@ -392,7 +391,7 @@ const char *query_narrow(struct arena *a, const struct query *q, unsigned noutpu
 		for (unsigned i = 0; i < q->nitems; i++)
 			reads_add(q, reads, &q->items[i].reads);
 	} else {
-		if (!reads_within(q, &q->filter, reads))
+		if (!query_where_stays(q, reads))
 			s.where_clause = NULL;
 		from_prune(a, q, reads->item, &s);
 	}

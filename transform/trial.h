@@ -49,7 +49,8 @@ struct trial {
 /* Does it compute what a row is found by for rows, too, that the filter leaves out? */
 static inline bool trial_finds(const struct flow *f)
 {
-	return f->query->where && f->nfound && !f->def->insert_only;
+	return f->query->where && f->nfound && !f->def->insert_only &&
+	       !query_where_stays(f->query, &f->key_reads);
 }
 
 bool trial_run(struct trial *t, struct pg *source, struct pg *target, struct arena *a,

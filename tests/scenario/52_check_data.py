@@ -88,6 +88,10 @@ def key_beyond_the_filter(s):
     """A DELETE of a row that WHERE leaves out computes its key; where WHERE reads no more, it does not."""
     key = "(id || '000000')::int AS id, name"
     wanted = ("refuses 17853 of 20000", "out of range", "for rows that WHERE leaves out, too")
+    inside = s.migration([flow("good", key, where="WHERE id < 3000")], name="inside", decoder="pgoutput")
+    said = inside.command("check", expect=None).out
+    if "the target refuses 852 of 20000" not in said or "WHERE leaves out" in said:
+        raise Failed(f"inside the filter check says {said}")
     return complaints(s.migration([flow("good", key, where="WHERE grp < 1000")], name="beyond",
                                   decoder="pgoutput"), [wanted]) + \
         complaints(s.migration([flow("good", key, where="WHERE id < 1000")], name="within",
