@@ -76,8 +76,8 @@ const struct argument_def argument_defs[] = {
 	  false },
 	{ "watch", "[SECONDS]",
 	  "Look again every 2 or SECONDS seconds: a terminal is redrawn, elsewhere a line is added "
-	  "(with --json a document on a line). Begins before the migration does. Ends when the migration is complete or aborted, or on "
-	  "Ctrl-C, with exit status 0.",
+	  "(with --json a document on a line). Begins before the migration does. Ends when the "
+	  "migration is complete or aborted, or on Ctrl-C, with exit status 0.",
 	  ARG_WATCH, false },
 	{ "no-data", NULL, "Do not try the flows on the data.", ARG_NO_DATA, false },
 	{ "data-time", "SECONDS",

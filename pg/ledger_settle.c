@@ -34,7 +34,8 @@ static const char mark_sql[] =
     "   (SELECT max(s.oid) FROM streamed s WHERE s.conname = d.name AND (s.condeferrable OR"
     "     d.settled AND NOT s.convalidated) HAVING count(*) = 1)) AS made FROM ours d) "
     "UPDATE pgcrossfade.definition d SET made = w.made,"
-    " create_sql = CASE WHEN d.kind = 'validate' THEN d.create_sql ELSE regexp_replace(regexp_replace(d.create_sql,"
+    " create_sql = CASE WHEN d.kind = 'validate' THEN d.create_sql"
+    "  ELSE regexp_replace(regexp_replace(d.create_sql,"
     "   '^ALTER TABLE " TABLE " (ALTER|VALIDATE) CONSTRAINT " IDENT "( NOT DEFERRABLE)?$',"
     "   'ALTER TABLE %1$s \\1 CONSTRAINT %2$s\\2'),"
     "   '^ALTER TABLE " TABLE " DROP CONSTRAINT " IDENT "; ALTER TABLE " TABLE

@@ -140,18 +140,18 @@ static bool try_stages(struct session *s, struct completing *c, struct err *e)
 static bool give_up(struct session *s, const struct completing *c, struct err *e)
 {
 	const struct stage *stage = &stages[c->stage];
-	const char *plural = c->tries == 1 ? "y" : "ies";
+	const char *ending = c->tries == 1 ? "y" : "ies";
 	struct err why = *e, ignored = ERR_INIT;
 	const char *who = "";
 
 	if (strcmp(why.sqlstate, "55P03") != 0)
 		return err_set(e, ERR_NONE, "%s in %u tr%s: %s; ask again", stage->undone, c->tries,
-			       plural, why.text);
+			       ending, why.text);
 	if (stage->blockers)
 		stage->blockers(s, &who, &ignored);
 	return err_set(e, ERR_NONE,
 		       "%s in %u tr%s, each without a lock within %" PRId64 " ms: %s; ask again",
-		       stage->undone, c->tries, plural, s->migration->cutover.lock_timeout,
+		       stage->undone, c->tries, ending, s->migration->cutover.lock_timeout,
 		       *who ? who : "whoever held it cannot be told any more");
 }
 

@@ -188,7 +188,8 @@ static bool check_names(struct check *c, const struct flow *f, const char *sql, 
 			check_fail_select(
 			    c, f, n->at,
 			    "%s is a volatile operator or cast, and replaying must give "
-			    "the same row; use another one, or declare its function IMMUTABLE or STABLE if it is",
+			    "the same row; use another one, or declare its function "
+			    "IMMUTABLE or STABLE if it is",
 			    n->name);
 		*builtin &= !m.foreign;
 	}
