@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define REQUEST_COLUMNS "id, kind, argument, state, coalesce(message, '')"
+/* A run has taken it. */
+#define UNANSWERED "state IN ('running', 'withdrawn')"
 
 static struct request *read_request(struct arena *a, const struct pg_result *r)
 {
@@ -118,7 +120,7 @@ bool request_settled(struct pg *target, const char *migration, const char *kind,
 	struct pg_result *r = NULL;
 	bool ok = pg_query(target,
 			   "SELECT FROM pgcrossfade.request WHERE migration = $1 AND kind = $2 "
-			   "AND state IN ('running', 'withdrawn')",
+			   "AND " UNANSWERED,
 			   2, params, &r, e);
 
 	*settled = ok && pg_rows(r) == 0;
@@ -134,7 +136,7 @@ bool request_settle(struct pg *target, const char *migration, const char *kind, 
 	return pg_query(target,
 			"UPDATE pgcrossfade.request SET state = $2, message = $3, "
 			"finished_at = clock_timestamp() WHERE migration = $1 "
-			"AND state IN ('running', 'withdrawn') AND kind = coalesce($4, kind)",
+			"AND " UNANSWERED " AND kind = coalesce($4, kind)",
 			4, params, NULL, e) ||
 	       err_wrap(e, "answer requests");
 }

@@ -65,6 +65,9 @@ bool check_settings(struct check *c, struct err *e);
 /* Name of the slot and the first publication. */
 const char *check_slot_name(struct arena *a, const char *migration);
 
+/* The new tables of all flows, quoted and qualified: a text[]. */
+const char *check_targets(struct check *c);
+
 /* check_rights.c: what the role may do in each database. *askable false: too little to go on. */
 bool check_rights(struct check *c, bool *askable, struct err *e);
 bool check_may_create(struct check *c, struct err *e);

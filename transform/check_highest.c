@@ -27,17 +27,13 @@ static const char *old_tables(struct check *c, const struct plan *plan, const ch
 {
 	const char **names = arena_array(c->arena, plan->ntables, sizeof *names);
 	unsigned count = 0;
-	struct buf all = BUF_INIT;
 
 	for (unsigned i = 0; i < plan->ntables; i++)
 		for (unsigned k = 0; k < plan->tables[i].nflows; k++)
 			if (strcmp(plan->tables[i].flows[k].target, target) == 0 &&
 			    (count == 0 || names[count - 1] != plan->tables[i].quoted))
 				names[count++] = plan->tables[i].quoted;
-	buf_text_array(&all, names, count);
-	const char *array = arena_strdup(c->arena, buf_str(&all));
-	buf_free(&all);
-	return array;
+	return arena_text_array(c->arena, names, count);
 }
 
 static bool warn_of_scan(struct check *c, const struct plan *plan, const struct sequence_plan *s,

@@ -4,7 +4,6 @@
  */
 #include "transform/check.h"
 
-#include "core/buf.h"
 #include "pg/conn.h"
 #include "pg/quote.h"
 
@@ -131,14 +130,12 @@ bool check_may_create(struct check *c, struct err *e)
 static const char *type_array(struct check *c, const struct flow *f)
 {
 	const char **types = arena_array(c->arena, f->from->ncolumns, sizeof *types);
-	struct buf b = BUF_INIT;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < f->from->ncolumns; i++)
 		if (f->query->reads[i] && !f->from->columns[i].builtin)
 			types[n++] = f->from->columns[i].bare_type;
-	buf_text_array(&b, types, n);
-	return sql_text(c->arena, &b);
+	return arena_text_array(c->arena, types, n);
 }
 
 bool check_stage(struct check *c, const struct flow *f, struct err *e)

@@ -58,43 +58,53 @@ static bool check_own_settings(struct check *c, const struct server *s, struct e
 	return ok;
 }
 
-/* --- event triggers --- */
+/* --- what else of the user's is in the way --- */
 
-static bool check_event_triggers(struct check *c, const struct server *s, struct err *e)
+/* NULL: none. */
+static bool list_names(struct check *c, const struct server *s, const char *sql, const char **out,
+		       struct err *e)
 {
 	struct pg_result *r = NULL;
-	bool ok = pg_query_row(s->pg,
-			       "SELECT string_agg(evtname, ', ' ORDER BY evtname) FROM "
-			       "pg_event_trigger WHERE evtenabled IN ('O', 'A')",
-			       0, NULL, &r, e);
+	bool ok = pg_query_row(s->pg, sql, 0, NULL, &r, e);
 
-	if (ok && pg_value(r, 0, 0))
-		check_warn(c, s->subject,
-			   "event triggers fire on what run and cutover create and drop: %s; see "
-			   "that they let it pass",
-			   pg_text(r, 0, 0));
+	*out = ok && pg_value(r, 0, 0) ? arena_strdup(c->arena, pg_text(r, 0, 0)) : NULL;
 	pg_result_free(r);
 	return ok;
 }
 
-/* --- publications --- */
+static bool check_event_triggers(struct check *c, const struct server *s, struct err *e)
+{
+	const char *names;
+
+	if (!list_names(c, s,
+			"SELECT string_agg(evtname, ', ' ORDER BY evtname) FROM "
+			"pg_event_trigger WHERE evtenabled IN ('O', 'A')",
+			&names, e))
+		return false;
+	if (names)
+		check_warn(c, s->subject,
+			   "event triggers fire on what run and cutover create and drop: %s; see "
+			   "that they let it pass",
+			   names);
+	return true;
+}
 
 static bool check_publications(struct check *c, const struct server *s, struct err *e)
 {
-	struct pg_result *r = NULL;
-	bool ok = pg_query_row(s->pg,
-			       "SELECT string_agg(pubname, ', ' ORDER BY pubname) FROM "
-			       "pg_publication WHERE puballtables",
-			       0, NULL, &r, e);
+	const char *names;
 
-	if (ok && pg_value(r, 0, 0))
+	if (!list_names(c, s,
+			"SELECT string_agg(pubname, ', ' ORDER BY pubname) FROM "
+			"pg_publication WHERE puballtables",
+			&names, e))
+		return false;
+	if (names)
 		check_warn(c, s->subject,
 			   "publications FOR ALL TABLES publish the tables of schema pgcrossfade, "
 			   "too, and a subscription that does not have them stops there: %s; let "
 			   "them name their tables or schemas until the migration is over",
-			   pg_text(r, 0, 0));
-	pg_result_free(r);
-	return ok;
+			   names);
+	return true;
 }
 
 /* --- connections --- */

@@ -87,14 +87,6 @@ static const char clashes_sql[] =
     " WHERE own.whole = to_regclass(format('%I.%I', $5::text, $6::text)) AND EXISTS"
     " (SELECT FROM placed other WHERE other.schema = $7 AND other.name = own.name)";
 
-static const char *array_of(struct check *c, const char **texts, unsigned count)
-{
-	struct buf all = BUF_INIT;
-
-	buf_text_array(&all, texts, count);
-	return sql_text(c->arena, &all);
-}
-
 /* The name that the table has today: the renames before it have moved names. */
 static const struct table_name *today(const struct check *c, unsigned i)
 {
@@ -122,10 +114,10 @@ static bool check_what_goes_along(struct check *c, unsigned i, struct err *e)
 		texts[2][k] = c->m->switch_to.renames[k].to.schema;
 		texts[3][k] = c->m->switch_to.renames[k].to.name;
 	}
-	const char *params[] = { array_of(c, texts[0], i),
-				 array_of(c, texts[1], i),
-				 array_of(c, texts[2], i),
-				 array_of(c, texts[3], i),
+	const char *params[] = { arena_text_array(c->arena, texts[0], i),
+				 arena_text_array(c->arena, texts[1], i),
+				 arena_text_array(c->arena, texts[2], i),
+				 arena_text_array(c->arena, texts[3], i),
 				 today(c, i)->schema,
 				 today(c, i)->name,
 				 r->to.schema };

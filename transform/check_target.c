@@ -26,7 +26,7 @@ static bool check_empty(struct check *c, const struct flow *f, struct err *e)
 
 /* --- what is put away for the copy --- */
 
-static const char *target_array(struct check *c)
+const char *check_targets(struct check *c)
 {
 	const char **names = arena_array(c->arena, c->m->nflows, sizeof *names);
 
@@ -115,7 +115,7 @@ static bool warn_of_outside(struct check *c, const struct flow *f, const struct 
 
 static bool check_definitions(struct check *c, const struct flow *f, struct err *e)
 {
-	const struct away_scope scope = { f->plan->target, target_array(c), f->plan->key_array,
+	const struct away_scope scope = { f->plan->target, check_targets(c), f->plan->key_array,
 					  f->lookup, c->m->rejects };
 	struct counts n = { .stay = "" };
 

@@ -1,7 +1,6 @@
 /* What else happens when the new table is written: triggers, rules, cascades to others. */
 #include "transform/check.h"
 
-#include "core/buf.h"
 #include "pg/conn.h"
 #include "pg/quote.h"
 #include "transform/sql.h"
@@ -43,22 +42,10 @@ static void report(struct check *c, const struct flow *f, const char *what, cons
 			      name, table, f->to->schema, f->to->name);
 }
 
-static const char *all_targets(struct check *c)
-{
-	const char **names = arena_array(c->arena, c->m->nflows, sizeof *names);
-	struct buf b = BUF_INIT;
-
-	for (unsigned i = 0; i < c->m->nflows; i++)
-		names[i] =
-		    arena_qualified(c->arena, c->m->flows[i].to.schema, c->m->flows[i].to.name);
-	buf_text_array(&b, names, c->m->nflows);
-	return sql_text(c->arena, &b);
-}
-
 bool check_writes(struct check *c, struct flow *f, struct err *e)
 {
 	const char *params[] = { arena_qualified(c->arena, f->to->schema, f->to->name),
-				 all_targets(c) };
+				 check_targets(c) };
 	struct pg_result *r = NULL;
 	bool ok = pg_query(c->target.pg, beside_sql, 2, params, &r, e);
 

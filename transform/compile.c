@@ -1,6 +1,5 @@
 #include "transform/compile.h"
 
-#include "core/buf.h"
 #include "pg/conn.h"
 #include "pg/quote.h"
 #include "transform/check.h"
@@ -59,14 +58,7 @@ static unsigned list_reads(struct arena *a, const struct flow *f, const bool *se
 
 static const char *key_array(struct arena *a, const struct name_list *key)
 {
-	struct buf b = BUF_INIT;
-
-	if (!key->count)
-		return NULL;
-	buf_text_array(&b, key->names, key->count);
-	const char *array = arena_strndup(a, b.data, b.len);
-	buf_free(&b);
-	return array;
+	return key->count ? arena_text_array(a, key->names, key->count) : NULL;
 }
 
 static bool plan_flow(struct check *c, struct flow *f, struct err *e)
