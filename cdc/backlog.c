@@ -17,7 +17,8 @@ enum {
 	LEAVE_TO_STREAM = 1 << 20,
 	FIRST_STEP = 8 << 20,  /* so that there is something to apply soon */
 	LAST_STEP = 256 << 20, /* a step is at most that long, */
-	LONG_STEP = 1 << 30,   /* but for one that looks for the end of a large transaction */
+	LONG_STEP = 1 << 30,   /* but for one that looks for the end of a large transaction; so
+	                        * much may be read again for the last one */
 	STEP_GROWTH = 4,
 	ADVANCE_AFTER = 512 << 20, /* it reads WAL again as well */
 	ADVANCE_LAST = 16 << 20,  /* before the stream takes over, which decodes again from there */
@@ -143,12 +144,20 @@ static void adapt_step(struct backlog *b)
 	b->step = b->step * STEP_GROWTH < b->limit ? b->step * STEP_GROWTH : b->limit;
 }
 
-/* The target has what was read when the end was first in sight: a source that goes on writing
- * does not put it off. */
-static enum move choose_ending(struct backlog *b)
+/*
+ * Once, when the end is first in sight, everything up to there is read, however little it is beside
+ * what is read again for it: the stream would read that again too, while the target idles.
+ * Then the target has it all before the stream takes over. A source that goes on writing does not
+ * put that off.
+ */
+static enum move choose_ending(struct backlog *b, uint64_t left, uint64_t again)
 {
-	if (!b->end)
-		b->end = b->at;
+	if (!b->end) {
+		bool all = left && left == b->asked && again <= LONG_STEP;
+		b->end = all ? b->now.flushed : b->at;
+		if (all)
+			return STEP;
+	}
 	if (b->applied + LEAVE_TO_STREAM < b->end)
 		return REST;
 	if (b->is_ready || b->applied < b->advanced + ADVANCE_LAST)
@@ -176,7 +185,9 @@ static enum move choose(struct backlog *b)
 	b->asked = left < step ? left : step;
 	if (lost)
 		return OVER;
-	return left < LEAVE_TO_STREAM || again > READ_AGAIN * b->asked ? choose_ending(b) : STEP;
+	if (left < LEAVE_TO_STREAM || again > READ_AGAIN * b->asked)
+		return choose_ending(b, left, again);
+	return STEP;
 }
 
 static enum source_result over(struct backlog *b, struct source_frame *out)

@@ -1,8 +1,8 @@
 """The stream takes over from the drain of a backlog once the target has what was read.
 
 The stream decodes again from where the slot stands. So while the target is held up by a lock the
-source is not made to do that; what it commits meanwhile is read by SQL as well. Nor does a cutover
-make writers wait for it.
+source is not made to do that; what it commits meanwhile is read by SQL as well, and all that there is to
+begin with. Nor does a cutover make writers wait for it.
 """
 import time
 
@@ -36,10 +36,10 @@ def none_for(s, seconds, query, what, meanwhile=lambda: None):
 class Held:
     """A row of the target that the backlog changes first."""
 
-    def __init__(self, s, migration, balance):
+    def __init__(self, s, migration, balance, entries=40000):
         self.s, self.migration, self.holder = s, migration, None
         s.source.run("UPDATE public.account SET balance = %s WHERE id = 1", [balance])
-        s.source.run(JOURNAL, [balance, 40000])
+        s.source.run(JOURNAL, [balance, entries])
 
     def __enter__(self):
         self.holder = self.s.target.connect()
@@ -88,6 +88,22 @@ def source_goes_on(s, migration):
     ends(migration)
 
 
+BACKLOG = "SELECT pg_current_wal_flush_lsn() - confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = %s"
+CURSOR_IS_PAST = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE temporary"
+
+
+def reads_all(s, migration):
+    """Steps of 8 and 32 MB, and a last one that is small beside the 40 MB that are read again for it."""
+    held = Held(s, migration, 6, entries=1)
+    while s.source.value(BACKLOG, [migration.slot]) < 45 << 20:
+        s.source.run(JOURNAL, [6, 1000])
+    end = s.source.value("SELECT pg_current_wal_flush_lsn()")
+    with held:
+        if not s.source.value(CURSOR_IS_PAST, [end]):
+            raise Failed("the target is to be behind, and something was left for the stream to read")
+    ends(migration)
+
+
 SLOW = """
 CREATE FUNCTION app.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
 CREATE TRIGGER slow AFTER INSERT ON app.journal EXECUTE FUNCTION app.slow();
@@ -114,6 +130,7 @@ def cutover_waits(s, migration):
 
 def scenario(s):
     migration = bank.stopped(s, accounts=1000, entries=0)
+    reads_all(s, migration)
     read_once(s, migration)
     source_goes_on(s, migration)
     cutover_waits(s, migration)
