@@ -13,9 +13,9 @@
 
 #include "cdc/option.h"
 #include "cdc/relations.h"
-#include "cdc/timestamp.h"
 #include "cdc/wal2json_message.h"
 #include "core/buf.h"
+#include "core/timestamp.h"
 
 #include <stdlib.h>
 
@@ -123,7 +123,7 @@ static int64_t field_time(struct fields *f)
 {
 	int64_t time = 0;
 
-	if (!timestamp_parse(field(f, KEY_TIMESTAMP, SCALAR_STRING), &time))
+	if (!timestamptz_parse(field(f, KEY_TIMESTAMP, SCALAR_STRING), &time))
 		f->bad = true;
 	return time;
 }

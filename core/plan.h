@@ -15,7 +15,19 @@
 #include <stdint.h>
 
 /* How a statement's array parameter travels. */
-enum wire { WIRE_INT2, WIRE_INT4, WIRE_INT8, WIRE_TEXT, WIRE_BOOL };
+enum wire {
+	WIRE_INT2,
+	WIRE_INT4,
+	WIRE_INT8,
+	WIRE_NUMERIC,
+	WIRE_DATE,
+	WIRE_TIMESTAMP,
+	WIRE_TIMESTAMPTZ,
+	WIRE_UUID,
+	WIRE_TEXT, /* any other type: the server reads it */
+	WIRE_BOOL, /* PARAM_KEEP */
+	WIRE_COUNT,
+};
 
 enum param_kind {
 	PARAM_VALUE, /* the column's value */

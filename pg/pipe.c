@@ -30,7 +30,7 @@ bool pipe_send(struct pipe *p, const char *sql, struct err *e)
 
 bool pipe_send_texts(struct pipe *p, const char *sql, struct bytes texts, struct err *e)
 {
-	const Oid type = array_type(WIRE_TEXT);
+	const Oid type = wire_array_type(WIRE_TEXT);
 	const int length = (int)texts.len, binary = 1;
 
 	return sent(
@@ -183,12 +183,12 @@ static bool prepare_form(struct pg *pg, const char *name, const char *sql,
 
 bool pg_prepare_arrays(struct pg *pg, const struct statement *s, struct err *e)
 {
-	return prepare_form(pg, s->name, s->sql, s, array_type, e);
+	return prepare_form(pg, s->name, s->sql, s, wire_array_type, e);
 }
 
 bool pg_prepare_one(struct pg *pg, const struct statement *s, struct err *e)
 {
-	return prepare_form(pg, s->one_name, s->one, s, array_element_type, e);
+	return prepare_form(pg, s->one_name, s->one, s, wire_element_type, e);
 }
 
 bool pg_prepare(struct pg *pg, const char *name, const char *sql, struct err *e)

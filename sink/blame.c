@@ -93,11 +93,11 @@ static bool put_row(struct buf *b, const struct flow_plan *flow, const struct va
 		if (v->kind == VALUE_UNCHANGED)
 			continue;
 		snprintf(number, sizeof number, "%u", flow->stored[i]);
-		if (!array_text(b, WIRE_TEXT, bytes_of(number), e))
+		if (!wire_text(b, WIRE_TEXT, bytes_of(number), e))
 			return false;
 		if (v->kind == VALUE_NULL)
-			array_null(b);
-		else if (!array_text(b, WIRE_TEXT, v->text, e))
+			wire_null(b);
+		else if (!wire_text(b, WIRE_TEXT, v->text, e))
 			return false;
 	}
 	return true;

@@ -61,11 +61,11 @@ static bool put_value(struct buf *b, enum op op, const struct param *p, const st
 		      struct err *e)
 {
 	if (p->kind == PARAM_KEEP)
-		array_bool(b, v->kind == VALUE_UNCHANGED);
+		wire_bool(b, v->kind == VALUE_UNCHANGED);
 	else if (v->kind == VALUE_TEXT)
-		return array_text(b, p->wire, v->text, e);
+		return wire_text(b, p->wire, v->text, e);
 	else if (v->kind == VALUE_NULL || ops[op].keeps)
-		array_null(b);
+		wire_null(b);
 	else
 		return err_set(
 		    e, ERR_CONFIG,

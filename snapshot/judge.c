@@ -123,7 +123,7 @@ static bool put_keys(const struct docket *d, const struct param *p, struct buf *
 	buf_clear(b);
 	array_begin(b, p->wire, d->count);
 	for (unsigned i = 0; i < d->count; i++)
-		if (!array_text(b, p->wire, d->rows[i][p->column].text, e))
+		if (!wire_text(b, p->wire, d->rows[i][p->column].text, e))
 			return false;
 	return true;
 }

@@ -71,8 +71,8 @@ static bool fill_array(struct page *p, unsigned param, unsigned first, unsigned 
 	for (unsigned i = first; i < first + n; i++) {
 		const struct value *v = &p->rows[i][wanted->column];
 		if (v->kind != VALUE_TEXT)
-			array_null(b);
-		else if (!array_text(b, wanted->wire, v->text, e))
+			wire_null(b);
+		else if (!wire_text(b, wanted->wire, v->text, e))
 			return false;
 	}
 	return true;

@@ -8,6 +8,7 @@
 #include "transform/check.h"
 
 #include "pg/conn.h"
+#include "pg/wire.h"
 #include "transform/sql_parts.h"
 
 /*
@@ -54,7 +55,7 @@ bool check_input(struct check *c, struct flow *f, struct err *e)
 	for (unsigned i = 0; i < f->from->ncolumns; i++) {
 		const struct catalog_column *s = &f->from->columns[i];
 		ways[i] = "";
-		if (f->query->reads[i] && sql_wire(s->type_oid) == WIRE_TEXT &&
+		if (f->query->reads[i] && wire_of_type(s->type_oid) == WIRE_TEXT &&
 		    !find_way(c, f, s, &ways[i], e))
 			return false;
 	}

@@ -63,9 +63,6 @@ void sql_clear_copied(struct arena *a, const char *migration, const struct table
 /* Text is ordered as the source orders it: chunk keys of text are in "C" there. */
 const char *sql_byte_order(const struct plan_column *c);
 
-/* How a column of that type travels. */
-enum wire sql_wire(uint32_t type_oid);
-
 /* The buf's text in the arena; frees the buf. */
 const char *sql_text(struct arena *a, struct buf *b);
 

@@ -2,6 +2,7 @@
 #include "transform/sql_parts.h"
 
 #include "pg/quote.h"
+#include "pg/wire.h"
 
 static bool read_by(const struct flow *f, unsigned column)
 {
@@ -249,16 +250,11 @@ static void put_key_casts(struct buf *b, const struct table_plan *t, bool bound)
 
 static void put_judge_keys(struct buf *b, const struct statement *s, const struct table_plan *t)
 {
-	static const char *const names[] = {
-		[WIRE_INT2] = "int2[]", [WIRE_INT4] = "int4[]", [WIRE_INT8] = "int8[]",
-		[WIRE_TEXT] = "text[]", [WIRE_BOOL] = "bool[]",
-	};
-
 	buf_puts(b, "SELECT k.ord");
 	put_key_casts(b, t, false);
 	buf_puts(b, " FROM unnest(");
 	for (unsigned i = 0; i < s->nparams; i++)
-		buf_printf(b, "%s$%u::%s", i ? ", " : "", i + 1, names[s->params[i].wire]);
+		buf_printf(b, "%s$%u::%s[]", i ? ", " : "", i + 1, wire_name(s->params[i].wire));
 	buf_puts(b, ") WITH ORDINALITY AS k(");
 	put_numbered(b, "c", s->nparams);
 	buf_puts(b, ", ord)");

@@ -2,27 +2,7 @@
 #include "transform/sql_parts.h"
 
 #include "pg/quote.h"
-
-static const char *const wire_names[] = {
-	[WIRE_INT2] = "int2", [WIRE_INT4] = "int4", [WIRE_INT8] = "int8",
-	[WIRE_TEXT] = "text", [WIRE_BOOL] = "bool",
-};
-
-enum wire sql_wire(uint32_t type_oid)
-{
-	enum { INT8_OID = 20, INT2_OID = 21, INT4_OID = 23 };
-
-	switch (type_oid) {
-	case INT2_OID:
-		return WIRE_INT2;
-	case INT4_OID:
-		return WIRE_INT4;
-	case INT8_OID:
-		return WIRE_INT8;
-	default:
-		return WIRE_TEXT;
-	}
-}
+#include "pg/wire.h"
 
 const char *sql_text(struct arena *a, struct buf *b)
 {
@@ -43,7 +23,7 @@ struct binding bind_row(struct arena *a, const struct flow *f, const bool *reads
 		if (reads[i])
 			params[b.nparams++] =
 			    (struct param){ PARAM_VALUE, i,
-					    sql_wire(f->from->columns[i].type_oid) };
+					    wire_of_type(f->from->columns[i].type_oid) };
 	for (unsigned i = 0; keeps && i < f->from->ncolumns; i++)
 		if (reads[i] && flow_keeps_column(f, i))
 			params[b.nparams++] = (struct param){ PARAM_KEEP, i, WIRE_BOOL };
@@ -69,7 +49,7 @@ static void put_bound(struct buf *b, const struct binding *bound)
 	buf_puts(b, "(SELECT");
 	for (unsigned i = 0; i < bound->nparams; i++)
 		buf_printf(b, form, i ? "," : "", bound->first + i,
-			   wire_names[bound->params[i].wire]);
+			   wire_name(bound->params[i].wire));
 	buf_printf(b, ") AS %s(", bound->alias);
 	for (unsigned i = 0; i < bound->nparams; i++)
 		buf_printf(b, "%sc%u", i ? ", " : "", i);

@@ -121,8 +121,8 @@ static bool put_column(struct reading *r, const struct param *p, unsigned column
 	for (unsigned i = from; i < to; i++) {
 		const char *v = pg_value(r->batch, i, column);
 		if (!v)
-			array_null(b);
-		else if (!array_text(b, p->wire, (struct bytes){ v, strlen(v) }, e))
+			wire_null(b);
+		else if (!wire_text(b, p->wire, (struct bytes){ v, strlen(v) }, e))
 			return false;
 	}
 	return true;
