@@ -172,16 +172,16 @@ static enum move choose(struct backlog *b)
 	uint64_t left = now->flushed > now->next ? now->flushed - now->next : 0;
 	uint64_t again = now->next > now->restart ? now->next - now->restart : 0;
 
-	/* a large transaction is under way: each step would read it again before it ends */
-	bool stuck = b->read && b->made < b->read / NOTHING && now->restart == b->restart;
-	bool lost = stuck && b->is_long;
+	/* where a large transaction is under way each step would read it again before it ends */
+	bool nothing = b->read && b->made < b->read / NOTHING;
+	bool lost = nothing && b->is_long && now->restart == b->restart;
 	uint64_t step;
 
 	b->restart = now->restart;
-	b->is_long = stuck;
+	b->is_long = nothing;
 	if (b->step < again / READ_AGAIN)
 		b->step = again / READ_AGAIN < b->limit ? again / READ_AGAIN : b->limit;
-	step = stuck ? LONG_STEP : b->step;
+	step = nothing ? LONG_STEP : b->step;
 	b->asked = left < step ? left : step;
 	if (lost)
 		return OVER;
