@@ -1,9 +1,9 @@
 /*
- * The stream brings values as text, and each must become a value as the type's own input
- * function makes it, which is how COPY reads it. A cast from text does the same unless
- * somebody made one with a function of its own: then the text goes by way of a type that has
- * no such cast. A cast that changes nothing is as good as the input where that is text's own,
- * as citext's is.
+ * The stream brings values as text, and each that does not go on in binary form (pg/wire.h)
+ * must become a value as the type's own input function makes it, which is how COPY reads it. A
+ * cast from text does the same unless somebody made one with a function of its own: then the
+ * text goes by way of a type that has no such cast. A cast that changes nothing is as good as
+ * the input where that is text's own, as citext's is.
  */
 #include "transform/check.h"
 
