@@ -14,7 +14,8 @@ from harness import scenario as harness
 
 def find(name):
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scenario")
-    found = glob.glob(os.path.join(folder, f"{name.removesuffix('.py')}*.py"))
+    rest = "_*.py" if name.isdigit() else "*.py"
+    found = glob.glob(os.path.join(folder, name.removesuffix(".py") + rest))
     if len(found) != 1:
         sys.exit(f"{name}: {len(found)} scenarios of that name in {folder}")
     return found[0]
