@@ -60,8 +60,11 @@ void sql_chunk(struct arena *a, const char *migration, unsigned no, struct table
 void sql_clear_copied(struct arena *a, const char *migration, const struct table_plan *table,
 		      const struct flow *f, const unsigned *outputs, struct statement *out);
 
-/* Text is ordered as the source orders it: chunk keys of text are in "C" there. */
-const char *sql_byte_order(const struct plan_column *c);
+/*
+ * A chunk key from a text, as its type's own input reads it: a cast from text may be somebody's own.
+ * Text is ordered as the source orders it: chunk keys of text are in "C" there.
+ */
+void sql_put_key(struct buf *b, const char *text, const struct plan_column *c);
 
 /* The buf's text in the arena; frees the buf. */
 const char *sql_text(struct arena *a, struct buf *b);

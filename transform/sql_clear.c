@@ -3,23 +3,30 @@
 
 #include "pg/quote.h"
 
-/* ROW(t."id"::int4) or ROW(a.lo[1]::int4) */
+/* ROW((t."id"::int4)) or ROW((ARRAY[x.lo[1]]::text::int4[])[1]) */
 static void put_key(struct buf *b, const struct table_plan *t, const struct flow *f,
 		    const unsigned *outputs, const char *bound)
 {
+	struct buf value = BUF_INIT;
+
 	buf_puts(b, "ROW(");
 	for (unsigned i = 0; i < t->chunk.nkey; i++) {
 		const struct plan_column *c = &t->columns[t->chunk.key[i]];
-		buf_puts(b, i ? ", (" : "(");
+		buf_clear(&value);
 		if (bound) {
-			buf_printf(b, "%s[%u]", bound, i + 1);
+			buf_printf(&value, "%s[%u]", bound, i + 1);
 		} else {
-			buf_puts(b, "t.");
-			buf_ident(b, f->query->outputs[outputs[i]].name);
+			buf_puts(&value, "t.");
+			buf_ident(&value, f->query->outputs[outputs[i]].name);
 		}
-		buf_printf(b, "::%s)%s", c->type, sql_byte_order(c));
+		buf_puts(b, i ? ", " : "");
+		if (bound || catalog_is_text(flow_target(f, outputs[i])))
+			sql_put_key(b, buf_str(&value), c);
+		else
+			buf_printf(b, "(%s::%s)", buf_str(&value), c->type);
 	}
 	buf_putc(b, ')');
+	buf_free(&value);
 }
 
 /* Chunks side by side are one range. */

@@ -4,6 +4,8 @@
 #include "pg/quote.h"
 #include "pg/wire.h"
 
+#include <stdio.h>
+
 static bool read_by(const struct flow *f, unsigned column)
 {
 	return f->query->reads[column];
@@ -226,32 +228,46 @@ static const char *sample_sql(struct arena *a, const struct table_plan *t)
 	return sql_text(a, &b);
 }
 
-const char *sql_byte_order(const struct plan_column *c)
+void sql_put_key(struct buf *b, const char *text, const struct plan_column *c)
 {
 	enum { NAME = 19, TEXT = 25, BPCHAR = 1042, VARCHAR = 1043 };
-	bool text = c->type_oid == NAME || c->type_oid == TEXT || c->type_oid == BPCHAR ||
-		    c->type_oid == VARCHAR;
 
-	return text ? " COLLATE \"C\"" : "";
+	if (c->type_oid == NAME || c->type_oid == TEXT || c->type_oid == BPCHAR ||
+	    c->type_oid == VARCHAR)
+		buf_printf(b, "(%s::%s) COLLATE \"C\"", text, c->type);
+	else
+		buf_printf(b, "(ARRAY[%s]::text::%s[])[1]", text, c->type);
 }
 
-/* expression cast to the key column's type, AS c0; for arrays of text and for lo[i] */
-static void put_key_casts(struct buf *b, const struct table_plan *t, bool bound)
+static void put_asked(struct buf *b, const struct table_plan *t)
 {
 	for (unsigned i = 0; i < t->chunk.nkey; i++) {
 		const struct plan_column *c = &t->columns[t->chunk.key[i]];
-		if (bound)
-			buf_printf(b, ", (d.lo[%u]::%s)%s AS c%u", i + 1, c->type,
-				   sql_byte_order(c), i);
+		char key[24];
+		snprintf(key, sizeof key, "k.c%u", i);
+		buf_puts(b, ", ");
+		if (c->wire == WIRE_TEXT)
+			sql_put_key(b, key, c);
 		else
-			buf_printf(b, ", (k.c%u::%s)%s AS c%u", i, c->type, sql_byte_order(c), i);
+			buf_puts(b, key);
+		buf_printf(b, " AS c%u", i);
+	}
+}
+
+static void put_bounds(struct buf *b, const struct table_plan *t)
+{
+	for (unsigned i = 0; i < t->chunk.nkey; i++) {
+		char bound[24];
+		snprintf(bound, sizeof bound, "d.lo[%u]", i + 1);
+		buf_puts(b, ", ");
+		sql_put_key(b, bound, &t->columns[t->chunk.key[i]]);
 	}
 }
 
 static void put_judge_keys(struct buf *b, const struct statement *s, const struct table_plan *t)
 {
 	buf_puts(b, "SELECT k.ord");
-	put_key_casts(b, t, false);
+	put_asked(b, t);
 	buf_puts(b, " FROM unnest(");
 	for (unsigned i = 0; i < s->nparams; i++)
 		buf_printf(b, "%s$%u::%s[]", i ? ", " : "", i + 1, wire_name(s->params[i].wire));
@@ -281,7 +297,7 @@ static const char *judge_sql(struct arena *a, const char *migration, const struc
 	buf_puts(&b, ", ord NULLS FIRST ROWS UNBOUNDED PRECEDING) AS slot FROM (");
 	put_judge_keys(&b, s, t);
 	buf_puts(&b, " UNION ALL SELECT NULL");
-	put_key_casts(&b, t, true);
+	put_bounds(&b, t);
 	buf_puts(&b, " FROM chunk d WHERE d.slot > 0) e) ");
 	buf_puts(&b, "SELECT p.ord, chunk.lg::text FROM place p JOIN chunk USING (slot) "
 		     "WHERE p.ord IS NOT NULL ORDER BY p.ord");

@@ -1,4 +1,7 @@
-"""Changes that fall between the snapshots of one table's chunks: moved rows with long values, TRUNCATE."""
+"""Changes that fall between the snapshots of one table's chunks: moved rows with long values, TRUNCATE.
+
+A key's chunk is found by its value, whatever casts from text there are.
+"""
 import threading
 
 from harness import values
@@ -29,6 +32,12 @@ CREATE SCHEMA app;
 CREATE TABLE app.doc (doc_id bigint PRIMARY KEY, body text, n bigint);
 CREATE TABLE app.pair (a bigint, b {fine}, body text, n bigint, PRIMARY KEY (a, b));
 CREATE TABLE app.gone (id text PRIMARY KEY, label text, n bigint);
+"""
+
+# what somebody made of a text
+CAST = """
+CREATE FUNCTION app.wrong_{type}(text) RETURNS {type} IMMUTABLE LANGUAGE sql AS 'SELECT -1::{type}';
+CREATE CAST (text AS {type}) WITH FUNCTION app.wrong_{type}(text);
 """
 
 FLOWS = [
@@ -93,6 +102,8 @@ def scenario(s):
     fine = "numeric" if s.decoder == "pgoutput" else "int"
     s.source.run(OLD.format(fine=fine, long=LONG))
     s.target.run(NEW.replace("{fine}", fine))
+    for type in ("numeric", "bigint"):
+        s.target.run(CAST.format(type=type))
     # one each: a worker goes through the tables one after the other
     migrations = [s.migration([flow], name=name, chunk_bytes="128kB", snapshot_max_age="1s", jobs=1)
                   for flow, name in zip(FLOWS, ("doc", "pair", "gone"))]
