@@ -125,7 +125,7 @@ static void tell_lag_seconds(struct overview *v)
 	if (is_fresh(s))
 		v->lag_seconds = s->heartbeat->lag_seconds > 0
 				     ? s->heartbeat->lag_seconds + s->heartbeat->age_seconds
-				     : 0;
+				     : s->heartbeat->lag_seconds;
 	else if (v->lag_bytes == 0)
 		v->lag_seconds = 0;
 }

@@ -474,6 +474,14 @@ static double seconds_since(int64_t commit_time)
 	return seconds > 0 ? seconds : 0;
 }
 
+/* What is still to be read of a backlog may be old. */
+static double lag_seconds(int64_t oldest, bool drains)
+{
+	if (oldest)
+		return seconds_since(oldest);
+	return drains ? -1 : 0;
+}
+
 struct pipeline_state pipeline_state(struct pipeline *p)
 {
 	bool drains = receiver_drains(p->receiver); /* asked first: then the slot is idle */
@@ -489,8 +497,7 @@ struct pipeline_state pipeline_state(struct pipeline *p)
 		.pending = backlog.oldest_commit_time != 0,
 		.drains = drains,
 		.owed = owed(p),
-		.lag_seconds =
-		    backlog.oldest_commit_time ? seconds_since(backlog.oldest_commit_time) : 0,
+		.lag_seconds = lag_seconds(backlog.oldest_commit_time, drains),
 		.queued_bytes = backlog.queued_bytes,
 		.received = backlog.received,
 		.effort = effort,

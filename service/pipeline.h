@@ -47,7 +47,7 @@ struct pipeline_state {
 	bool pending;       /* something is received and not applied */
 	bool drains;        /* a backlog is read, and the slot itself is idle */
 	lsn_t owed;         /* the slot has to send the transaction there once more; 0: none */
-	double lag_seconds; /* since the oldest change not applied was committed; 0: none */
+	double lag_seconds; /* of the oldest change not applied; 0: there is none, -1: not known */
 	uint64_t queued_bytes;
 	lsn_t received; /* the server has sent, or has nothing to send, up to here */
 	struct effort effort;

@@ -5,6 +5,9 @@ many rows in the middle. The run that drains it is killed and cut off meanwhile.
 no key at the target, so a transaction applied twice shows. What the server has no room to put aside
 is streamed.
 """
+import os
+import signal
+
 from harness import bank
 from harness.compare import must_equal
 from harness.drain import drain
@@ -64,6 +67,21 @@ def applied(s):
     return s.target.value("SELECT changes FROM pgcrossfade.progress")
 
 
+def lag_is_unknown(migration, backend):
+    """While a step runs and nothing of the backlog is at hand: how old is what it will bring?"""
+    def seen():
+        status = migration.status()
+        return status["pid"] == migration.process.pid and status["lag_bytes"] and status
+
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        until(seen, "the run shows a sign of life", alive=migration.must_run)
+        until(lambda: seen()["lag_seconds"] is None, "status does not know the lag in seconds", 10,
+              alive=migration.must_run)
+    finally:
+        os.kill(backend, signal.SIGCONT)
+
+
 def no_room(s, migration):
     migration.terminate()
     s.source.run("ALTER ROLE postgres SET temp_file_limit = '1MB'")
@@ -82,7 +100,7 @@ def scenario(s):
         build(s, writers)
         print(f"backlog: {bank.behind(s, migration) / 1e6:.0f} MB of WAL")
 
-        in_drain(s, migration)
+        lag_is_unknown(migration, in_drain(s, migration))
         migration.kill9()
 
         s.source.run("SELECT pg_terminate_backend(%s)", [in_drain(s, migration)])
