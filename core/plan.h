@@ -59,7 +59,6 @@ struct plan_column {
 	const char *name;
 	const char *type; /* format_type() without modifier: values are never cut to one */
 	uint32_t type_oid;
-	enum wire wire;
 	enum sameness sameness;
 	bool not_null;
 	bool identity;  /* in the replica identity */

@@ -2,7 +2,6 @@
 #include "transform/sql_parts.h"
 
 #include "pg/quote.h"
-#include "pg/wire.h"
 
 #include <stdio.h>
 
@@ -239,38 +238,25 @@ void sql_put_key(struct buf *b, const char *text, const struct plan_column *c)
 		buf_printf(b, "(ARRAY[%s]::text::%s[])[1]", text, c->type);
 }
 
-static void put_asked(struct buf *b, const struct table_plan *t)
+/* The texts are k.c0, k.c1; or d.lo[1], d.lo[2]. */
+static void put_keys(struct buf *b, const struct table_plan *t, const char *form, unsigned first)
 {
 	for (unsigned i = 0; i < t->chunk.nkey; i++) {
-		const struct plan_column *c = &t->columns[t->chunk.key[i]];
-		char key[24];
-		snprintf(key, sizeof key, "k.c%u", i);
+		char text[24];
+		snprintf(text, sizeof text, form, first + i);
 		buf_puts(b, ", ");
-		if (c->wire == WIRE_TEXT)
-			sql_put_key(b, key, c);
-		else
-			buf_puts(b, key);
+		sql_put_key(b, text, &t->columns[t->chunk.key[i]]);
 		buf_printf(b, " AS c%u", i);
-	}
-}
-
-static void put_bounds(struct buf *b, const struct table_plan *t)
-{
-	for (unsigned i = 0; i < t->chunk.nkey; i++) {
-		char bound[24];
-		snprintf(bound, sizeof bound, "d.lo[%u]", i + 1);
-		buf_puts(b, ", ");
-		sql_put_key(b, bound, &t->columns[t->chunk.key[i]]);
 	}
 }
 
 static void put_judge_keys(struct buf *b, const struct statement *s, const struct table_plan *t)
 {
 	buf_puts(b, "SELECT k.ord");
-	put_asked(b, t);
+	put_keys(b, t, "k.c%u", 0);
 	buf_puts(b, " FROM unnest(");
 	for (unsigned i = 0; i < s->nparams; i++)
-		buf_printf(b, "%s$%u::%s[]", i ? ", " : "", i + 1, wire_name(s->params[i].wire));
+		buf_printf(b, "%s$%u::text[]", i ? ", " : "", i + 1);
 	buf_puts(b, ") WITH ORDINALITY AS k(");
 	put_numbered(b, "c", s->nparams);
 	buf_puts(b, ", ord)");
@@ -297,7 +283,7 @@ static const char *judge_sql(struct arena *a, const char *migration, const struc
 	buf_puts(&b, ", ord NULLS FIRST ROWS UNBOUNDED PRECEDING) AS slot FROM (");
 	put_judge_keys(&b, s, t);
 	buf_puts(&b, " UNION ALL SELECT NULL");
-	put_bounds(&b, t);
+	put_keys(&b, t, "d.lo[%u]", 1);
 	buf_puts(&b, " FROM chunk d WHERE d.slot > 0) e) ");
 	buf_puts(&b, "SELECT p.ord, chunk.lg::text FROM place p JOIN chunk USING (slot) "
 		     "WHERE p.ord IS NOT NULL ORDER BY p.ord");
@@ -312,8 +298,7 @@ void sql_chunk(struct arena *a, const char *migration, unsigned no, struct table
 	if (table->chunk.nkey == 0)
 		return;
 	for (unsigned i = 0; i < table->chunk.nkey; i++)
-		params[i] = (struct param){ PARAM_VALUE, table->chunk.key[i],
-					    table->columns[table->chunk.key[i]].wire };
+		params[i] = (struct param){ PARAM_VALUE, table->chunk.key[i], WIRE_TEXT };
 	s->name = arena_printf(a, "t%u_judge", no);
 	s->nparams = table->chunk.nkey;
 	s->params = params;

@@ -1,7 +1,6 @@
 #include "transform/tables.h"
 
 #include "pg/quote.h"
-#include "pg/wire.h"
 #include "transform/sql.h"
 
 /* --- columns and keys of one source table --- */
@@ -38,7 +37,6 @@ static void take_columns(struct arena *a, const struct flow *flows, unsigned nfl
 			.name = c->name,
 			.type = c->bare_type, /* the modifier may change meanwhile */
 			.type_oid = c->type_oid,
-			.wire = wire_of_type(c->type_oid),
 			.sameness = sameness(c),
 			.not_null = c->not_null,
 			.identity = catalog_in_identity(from, i),

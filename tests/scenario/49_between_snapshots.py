@@ -1,6 +1,7 @@
 """Changes that fall between the snapshots of one table's chunks: moved rows with long values, TRUNCATE.
 
-A key's chunk is found by its value, whatever casts from text there are.
+A key's chunk is found by its value, whatever casts from text there are, and of another type meanwhile
+where no flow reads it.
 """
 import threading
 
@@ -25,6 +26,8 @@ ALTER TABLE public.pair ALTER body SET STORAGE EXTERNAL;
 INSERT INTO public.pair SELECT i / 500, i, CASE WHEN i % 40 = 0 THEN {long} END, i FROM generate_series(1, 6000) i;
 CREATE TABLE public.gone (id bigint PRIMARY KEY, label text, n int);
 INSERT INTO public.gone SELECT i, repeat(md5(i::text), 5), i FROM generate_series(1, 8000) i;
+CREATE TABLE public.log (day date PRIMARY KEY, note text);
+INSERT INTO public.log SELECT date '2000-01-01' + i, repeat(md5(i::text), 10) FROM generate_series(1, 4000) i;
 """
 
 NEW = """
@@ -32,6 +35,7 @@ CREATE SCHEMA app;
 CREATE TABLE app.doc (doc_id bigint PRIMARY KEY, body text, n bigint);
 CREATE TABLE app.pair (a bigint, b {fine}, body text, n bigint, PRIMARY KEY (a, b));
 CREATE TABLE app.gone (id text PRIMARY KEY, label text, n bigint);
+CREATE TABLE app.log (note text);
 """
 
 # what somebody made of a text
@@ -47,6 +51,8 @@ FLOWS = [
          select="SELECT a::bigint AS a, b, body, n::bigint AS n FROM old"),
     Flow("public.gone", "app.gone", key=("id",),
          select="SELECT id::text AS id, label, n::bigint AS n FROM old"),
+    # cut by a key that it does not read
+    Flow("public.log", "app.log", insert_only=True, select="SELECT note FROM old"),
 ]
 
 # from chunks that are copied last into chunks that were copied first; 400, 800, ... are long
@@ -85,6 +91,13 @@ EMPTIED = [
     "UPDATE public.gone SET id = id + 4000 WHERE id < 100",
 ]
 
+# and so does another type of what cuts the chunks, before and behind which rows come
+RETYPED = [
+    "INSERT INTO public.log SELECT date '1990-01-01' + i * 10000, 'before' FROM generate_series(0, 2) i",
+    "ALTER TABLE public.log ALTER day TYPE timestamp;"
+    "INSERT INTO public.log SELECT timestamp '1990-02-01' + i * interval '10000 days', 'after' FROM generate_series(0, 2) i",
+]
+
 DOC = Table("public.doc", {"id": values.up_to(60000)}, {"n": values.maybe(values.small)})
 PAIR = Table("public.pair", {"a": values.up_to(12), "b": values.up_to(6000)}, {"n": values.small})
 GONE = Table("public.gone", {"id": values.up_to(9000)}, {"n": values.small})
@@ -106,14 +119,17 @@ def scenario(s):
         s.target.run(CAST.format(type=type))
     # one each: a worker goes through the tables one after the other
     migrations = [s.migration([flow], name=name, chunk_bytes="128kB", snapshot_max_age="1s", jobs=1)
-                  for flow, name in zip(FLOWS, ("doc", "pair", "gone"))]
+                  for flow, name in zip(FLOWS, ("doc", "pair", "gone", "log"))]
     with held_copy(s, migrations):
         for statements in MOVES:
             for statement in statements.split("; "):
                 s.source.run(statement)
-        emptying = threading.Thread(target=run_all, args=(s.source, EMPTIED), daemon=True)
-        emptying.start()
-    emptying.join()
+        waiting = [threading.Thread(target=run_all, args=(s.source, statements), daemon=True)
+                   for statements in (EMPTIED, RETYPED)]
+        for thread in waiting:
+            thread.start()
+    for thread in waiting:
+        thread.join()
     with s.writers([DOC, PAIR, GONE], count=2, rate=50) as writers:
         until(lambda: "event=reread.open" in migrations[0].log_text(), "a row is read again", 30,
               alive=migrations[0].must_run)
