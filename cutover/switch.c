@@ -96,11 +96,22 @@ static bool advance_sequences(const struct switcher *s, int64_t deadline, struct
 	return pg_exec(s->target, "SET statement_timeout = 0", ok ? e : &ignored) && ok;
 }
 
+/* Of two cutovers that met at the lock the second one finds the triggers of the first. */
+static bool name_other(const struct switcher *s, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (strcmp(e->sqlstate, "42710") == 0 && !freeze_no_other(s->control, s->plan, &why) &&
+	    why.kind == ERR_CONFIG)
+		*e = why;
+	return false;
+}
+
 static bool freeze_all(const struct switcher *s, struct pg *lock, struct err *e)
 {
 	for (unsigned i = 0; i < s->plan->ntables; i++)
 		if (!freeze_table(lock, s->plan->migration, s->plan->tables[i].quoted, e))
-			return false;
+			return name_other(s, e);
 	return true;
 }
 

@@ -29,6 +29,39 @@ static void put_function(struct buf *b, const char *migration)
 	buf_free(&name);
 }
 
+static const char other_sql[] =
+    "WITH RECURSIVE tree AS ("
+    "  SELECT to_regclass(t)::oid AS oid FROM unnest($1::text[]) t"
+    "  UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = tree.oid) "
+    "SELECT tgrelid::regclass, substr(proname, length('freeze ') + 1) "
+    "FROM tree JOIN pg_trigger ON tgrelid = tree.oid JOIN pg_proc p ON p.oid = tgfoid "
+    "WHERE tgname IN ('pgcrossfade_freeze', 'pgcrossfade_freeze_row')"
+    " AND pronamespace = to_regnamespace('pgcrossfade') AND proname <> 'freeze ' || $2 "
+    "ORDER BY tgrelid LIMIT 1";
+
+bool freeze_no_other(struct pg *source, const struct plan *plan, struct err *e)
+{
+	struct arena scratch = ARENA_INIT;
+	const char **names = arena_array(&scratch, plan->ntables, sizeof *names);
+	struct pg_result *r = NULL;
+
+	for (unsigned i = 0; i < plan->ntables; i++)
+		names[i] = plan->tables[i].quoted;
+	const char *params[] = { arena_text_array(&scratch, names, plan->ntables),
+				 plan->migration };
+	bool ok = pg_query(source, other_sql, 2, params, &r, e) ||
+		  err_wrap(e, "look for the freeze of another migration");
+	if (ok && pg_rows(r))
+		ok = err_set(e, ERR_CONFIG,
+			     "%s is frozen since the cutover of migration %s, so nothing is "
+			     "written there any more, and it cannot be cut over a second time; "
+			     "migrate from the new tables of %s instead",
+			     pg_text(r, 0, 0), pg_text(r, 0, 1), pg_text(r, 0, 1));
+	pg_result_free(r);
+	arena_finish(&scratch);
+	return ok;
+}
+
 bool freeze_prepare(struct pg *source, const char *migration, struct err *e)
 {
 	struct buf sql = BUF_INIT;

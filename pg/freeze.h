@@ -13,7 +13,14 @@
 #define PGCROSSFADE_PG_FREEZE_H
 
 #include "core/arena.h"
+#include "core/plan.h"
 #include "pg/conn.h"
+
+/*
+ * ERR_CONFIG where the switch of another migration froze one of the old tables, or a partition. A
+ * frozen table is copied and followed as any other, but it cannot be frozen twice. Takes no lock.
+ */
+bool freeze_no_other(struct pg *source, const struct plan *plan, struct err *e);
 
 /* What the switch will need, ahead of the lock. Can be entered again. */
 bool freeze_prepare(struct pg *source, const char *migration, struct err *e);

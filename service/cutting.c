@@ -48,7 +48,8 @@ static bool check_gate(struct run *r, bool *ready, struct err *e)
 	if (!r->restored)
 		return err_set(e, ERR_CONFIG,
 			       "the stream has not reached the consistent point yet");
-	if (!unchanged(&r->session, &told, e) || !stream_lag(r, &lag, e))
+	if (!unchanged(&r->session, &told, e) ||
+	    !freeze_no_other(r->session.source, r->session.plan, e) || !stream_lag(r, &lag, e))
 		return false;
 	if (lag > r->migration->cutover.max_lag)
 		return err_set(e, ERR_CONFIG,

@@ -56,6 +56,9 @@ bool check_servers(struct check *c, struct err *e);
 /* check_source.c: can the source be followed? */
 bool check_source(struct check *c, struct err *e);
 
+/* Can its tables be frozen at the cutover? */
+bool check_frozen(struct check *c, const struct plan *plan, struct err *e);
+
 /* Makes a temporary slot with the decoder and drops it: there is no other proof. */
 bool check_decoder(struct check *c, struct err *e);
 

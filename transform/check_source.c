@@ -227,6 +227,22 @@ bool check_source(struct check *c, struct err *e)
 	return ok || err_wrap(e, "%s", c->source.subject);
 }
 
+/* What goes on may go on: only the cutover will not be. */
+bool check_frozen(struct check *c, const struct plan *plan, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (freeze_no_other(c->source.pg, plan, &why))
+		return true;
+	if (why.kind != ERR_CONFIG)
+		*e = why;
+	else if (c->started)
+		check_warn(c, c->source.subject, "%s", why.text);
+	else
+		check_fail(c, c->source.subject, "%s", why.text);
+	return why.kind == ERR_CONFIG;
+}
+
 bool check_decoder(struct check *c, struct err *e)
 {
 	enum { WAIT_MS = 3000 };

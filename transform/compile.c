@@ -209,7 +209,7 @@ static bool compile(struct check *c, struct plan **out, struct err *e)
 		return false;
 	tables_build(plan, flows, c->m->nflows);
 	sequences_build(plan, flows, c->m->nflows);
-	if (!check_sequences(c, plan, e) || !check_highest(c, plan, e))
+	if (!check_sequences(c, plan, e) || !check_highest(c, plan, e) || !check_frozen(c, plan, e))
 		return false;
 	*out = c->findings->failures ? NULL : plan;
 	return !*out || !c->deep || check_deep(c, plan, flows, e);

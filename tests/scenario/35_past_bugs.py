@@ -22,8 +22,13 @@ CREATE TABLE app.b (id bigint PRIMARY KEY, n bigint);
 
 A = [Flow("public.a", "app.a", key=("id",),
           select="SELECT id::bigint AS id, n::bigint AS n, note FROM old")]
-B = [Flow("public.b", "app.b", key=("id",),
-          select="SELECT id::bigint AS id, n::bigint AS n FROM old")]
+
+
+def flow_of_b(old, new):
+    return Flow(old, new, key=("id",), select="SELECT id::bigint AS id, n::bigint AS n FROM old")
+
+
+B = [flow_of_b("public.b", "app.b")]
 HERE = [Flow("public.a", "here.a", key=("id",),
              select="SELECT id::bigint AS id, n::bigint AS n FROM old")]
 
@@ -152,13 +157,40 @@ def a_key_of_guarded_text(s):
     migration.command("abort")
 
 
+def one_table_is_frozen_once(s):
+    """Of two cutovers of one old table the second ended with the server's word that a trigger exists."""
+    s.target.run("CREATE SCHEMA second; CREATE TABLE second.b (LIKE app.b INCLUDING ALL);"
+                 "CREATE TABLE second.part (LIKE app.b INCLUDING ALL)")
+    s.source.run("CREATE TABLE public.part (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);"
+                 "CREATE TABLE public.part_0 PARTITION OF public.part DEFAULT")
+    first = s.migration(B + [flow_of_b("public.part_0", "app.part")], name="frozen")
+    second = s.migration([flow_of_b("public.b", "second.b")], name="second",
+                         more=f"hooks: {{before_cutover: {first.program} cutover {first.file}}}")
+    s.target.run("CREATE TABLE app.part (LIKE app.b INCLUDING ALL)")
+    for migration in (first, second):
+        migration.start()
+        migration.wait_for("lag-zero")
+    said = "public.b is frozen since the cutover of migration frozen, so nothing is written there any more"
+    for why in ("a cutover that another one overtakes", "a cutover after it"):
+        if said not in second.command("cutover", expect=EXIT_BAD).text:
+            raise Failed(f"{why} does not say that the other was made")
+    if second.log_text().count("event=hook") != 1:
+        raise Failed("the table is frozen, and before_cutover was run")
+    if said not in second.command("check").text:
+        raise Failed("check of what runs does not say it")
+    part = s.migration([flow_of_b("public.part", "second.part")], name="third")
+    if "public.part_0 is frozen since the cutover of migration frozen" not in part.check(EXIT_CHECK).text:
+        raise Failed("check does not say of a partition that it is frozen")
+    second.terminate()
+    second.start()
+    second.wait_for("lag-zero")
+    second.command("abort")
+    second.ended(0)
+
+
 def another_freeze_stays(s):
     """With the last migration of a ledger went the schema, and with it another one's freeze."""
-    frozen = s.migration(B, name="frozen")
-    frozen.start()
-    frozen.wait_for("lag-zero")
-    frozen.command("cutover")
-    # the source of `frozen` is the target of this one
+    # the source of migration frozen is the target of this one
     other = s.migration(HERE, target=s.source, name="other")
     other.start()
     other.wait_for("lag-zero")
@@ -179,4 +211,5 @@ def scenario(s):
     s.target.run("TRUNCATE app.a")
     a_failing_target_sql_is_seen_before(s)
     a_key_of_guarded_text(s)
+    one_table_is_frozen_once(s)
     another_freeze_stays(s)
