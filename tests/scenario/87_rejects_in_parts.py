@@ -45,15 +45,15 @@ FLOWS = [
 COLUMNS = {"customer": ("id", "age"), "purchase": ("id", "customer", "place", "price", "note"),
            "line": ("id", "purchase", "above", "note")}
 
-# 16 MB of budget, a sixteenth for a part: this comes in several
+# 16 MB of budget, a sixteenth for a part: this comes in several. Long rows, for each pass writes all one by one
 PURCHASES = """
 INSERT INTO public.purchase
-SELECT i, CASE WHEN i = {first} + 17 OR i = {first} + 5983 THEN 700
-               WHEN (i - {first}) % 2000 = 999 THEN {refused}
-               WHEN (i - {first}) % 2000 = 1 THEN {late} ELSE 1 + i % 50 END,
-       CASE i WHEN {first} + 4000 THEN {first} + 20 WHEN {first} + 4001 THEN 100 ELSE i END,
-       1, repeat('n', 200)
-FROM generate_series({first}, {first} + 5999) i"""
+SELECT i, CASE WHEN i = {first} + 17 OR i = {first} + 883 THEN 700
+               WHEN (i - {first}) % 300 = 149 THEN {refused}
+               WHEN (i - {first}) % 300 = 1 THEN {late} ELSE 1 + i % 50 END,
+       CASE i WHEN {first} + 600 THEN {first} + 20 WHEN {first} + 601 THEN 100 ELSE i END,
+       1, repeat('n', 2700)
+FROM generate_series({first}, {first} + 899) i"""
 
 AT_ITS_END = "a transaction in parts was refused at its end"
 
@@ -71,20 +71,20 @@ def large_transaction(s, first):
         cursor.execute(f"""
             UPDATE public.purchase SET place = 11 WHERE id = 10;
             UPDATE public.purchase SET place = 10 WHERE id = 11;
-            UPDATE public.purchase SET place = {first} + 100000 WHERE id = 100;
+            UPDATE public.purchase SET place = {first} + 60000 WHERE id = 100;
             UPDATE public.purchase SET price = 2000 WHERE id IN ({first} + 30, {first} + 31);
             UPDATE public.purchase SET price = 20 WHERE id = {first} + 31;
             UPDATE public.purchase SET note = 'twice' WHERE id = {first} + 17;
             UPDATE public.line SET note = 'of 5' WHERE purchase = 5;
             INSERT INTO public.customer VALUES ({late}, '20'), ({refused}, '200');
-            INSERT INTO public.line VALUES ({first} + 4, {first} + 999, NULL, 'of a refused one''s')""")
+            INSERT INTO public.line VALUES ({first} + 4, {first} + 149, NULL, 'of a refused one''s')""")
         connection.commit()
     connection.close()
 
 
 def expected(first):
     """What is put aside of it, as table and id."""
-    purchases = [5] + [first + i for i in (17, 30, 999, 2999, 4000, 4999, 5983)]
+    purchases = [5] + [first + i for i in (17, 30, 149, 449, 600, 749, 883)]
     lines = [first, first + 1, first + 2, first + 4]
     return ([("customer", first)] + [("purchase", i) for i in purchases]
             + [("line", i) for i in lines])
@@ -103,7 +103,7 @@ def mended(s, migration, first):
     s.source.run(f"""
         INSERT INTO public.customer VALUES (700, '70'), (701, '71') ON CONFLICT DO NOTHING;
         UPDATE public.customer SET age = '20' WHERE id = {first};
-        UPDATE public.purchase SET place = id WHERE id = {first} + 4000;
+        UPDATE public.purchase SET place = id WHERE id = {first} + 600;
         UPDATE public.purchase SET price = 2 WHERE id = {first} + 30""")
     drain(migration)
     migration.command("retry")
@@ -171,7 +171,7 @@ def parent_goes(s, migration):
         cursor.execute(PURCHASES.format(first=60000, refused=1, late=1))
         connection.commit()
     connection.close()
-    lost = [60000 + i for i in (17, 4000, 4001, 5983)]
+    lost = [60000 + i for i in (17, 600, 601, 883)]
     accounted(migration, [("purchase", i) for i in [800] + lost], "a child, whose parent goes")
     if older(migration):
         raise Failed(f"older versions: {older(migration)}")

@@ -20,14 +20,19 @@ CREATE TABLE public.plain (id int PRIMARY KEY, n int);
 """
 
 NEW = """
-CREATE SCHEMA app;
-CREATE TABLE app.part (id bigint PRIMARY KEY, n bigint);
-CREATE TABLE app.plain (id bigint PRIMARY KEY, n bigint);
+CREATE SCHEMA {app};
+CREATE TABLE {app}.part (id bigint PRIMARY KEY, n bigint);
+CREATE TABLE {app}.plain (id bigint PRIMARY KEY, n bigint);
 """
 
-FLOWS = [Flow(f"public.{name}", f"app.{name}", key=("id",),
-              select="SELECT id::bigint AS id, n::bigint AS n FROM old")
-         for name in ("part", "plain")]
+
+def flows(app):
+    return [Flow(f"public.{name}", f"{app}.{name}", key=("id",),
+                 select="SELECT id::bigint AS id, n::bigint AS n FROM old")
+            for name in ("part", "plain")]
+
+
+FLOWS = flows("app")
 
 # {p}: the new partition's name, {at}: where it begins
 ATTACH = "ALTER TABLE public.part ATTACH PARTITION public.{p} FOR VALUES FROM ({at}) TO ({at} + 1000);"
@@ -99,10 +104,12 @@ def same(s, migration):
 
 
 def empty_ones(s, migration):
-    """While it runs, and while it is down."""
+    """While it runs, and while it is down. It looks at the partitions once a second: at four, each time."""
     for number, transactions in enumerate(EMPTY.values()):
         do(s, transactions, f"up_{number}", 10000 + number * 1000)
-        same(s, migration)
+        if number % 4 == 3:
+            same(s, migration)
+    same(s, migration)
     migration.terminate()
     for number, transactions in enumerate(EMPTY.values()):
         do(s, transactions, f"down_{number}", 30000 + number * 1000)
@@ -136,27 +143,34 @@ def locked_one(s, migration):
     same(s, migration)
 
 
-def full_one(s, number, kind, running):
-    """Stops the run with pgoutput; with wal2json nothing is missing."""
-    p, at = f"full_{number}", 60000 + number * 1000
-    if kind == "split":
-        s.source.run(f"INSERT INTO public.part SELECT i, 1 FROM generate_series({at}, {at + 5}) i")
-    migration = s.migration(FLOWS, name=f"full{number}")
-    migration.start()
-    migration.wait_for("lag-zero")
-    if not running:
-        migration.terminate()
-    do(s, [FULL[kind]], p, at)
-    if not running:
-        migration.start()
+def must_stop(s, migration, kind, partition):
+    """With wal2json nothing is missing."""
     if s.decoder == "wal2json":
         same(s, migration)
         migration.terminate()
     else:
         migration.ended(EXIT_USAGE)
-        if f"{p} was attached to public.part" not in migration.status()["error"]:
+        if f"{partition} was attached to public.part" not in migration.status()["error"]:
             raise Failed(f"{kind}: {migration.log_text()}")
     migration.command("abort")
+
+
+def full_one(s, number, kind):
+    """While one migration of the tables runs, and another is down."""
+    p, at = f"full_{number}", 60000 + number * 1000
+    if kind == "split":
+        s.source.run(f"INSERT INTO public.part SELECT i, 1 FROM generate_series({at}, {at + 5}) i")
+    up = s.migration(FLOWS, name=f"full{number}")
+    down = s.migration(flows("other"), name=f"down{number}")
+    up.start()
+    down.start()
+    for wait in [migration.begin("wait", "--for", "lag-zero") for migration in (up, down)]:
+        up.finish(wait)
+    down.terminate()
+    do(s, [FULL[kind]], p, at)
+    must_stop(s, up, kind, p)
+    down.start()
+    must_stop(s, down, kind, p)
 
 
 def unlogged_one(s):
@@ -190,13 +204,13 @@ def renamed_one(s):
 
 
 def scenario(s):
-    migration = s.streaming(OLD, NEW, FLOWS)
+    migration = s.streaming(OLD, NEW.format(app="app"), FLOWS)
     empty_ones(s, migration)
     locked_one(s, migration)
     migration.terminate()
     migration.command("abort")
+    s.target.run(NEW.format(app="other"))
     for number, kind in enumerate(FULL):
-        full_one(s, 2 * number, kind, running=True)
-        full_one(s, 2 * number + 1, kind, running=False)
+        full_one(s, number, kind)
     renamed_one(s)
     unlogged_one(s)
