@@ -8,6 +8,8 @@ from harness.flow import Flow
 from harness.migration import EXIT_UNREACHABLE, EXIT_USAGE
 from harness.processes import Failed
 
+DECODER_MATTERS = False
+
 OLD = """
 CREATE TABLE public.a (id int PRIMARY KEY, n int);
 CREATE TABLE public.b (id int PRIMARY KEY, n int);

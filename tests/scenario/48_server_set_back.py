@@ -13,6 +13,8 @@ from harness.flow import Flow
 from harness.migration import EXIT_USAGE
 from harness.processes import Failed
 
+DECODER_MATTERS = False
+
 OLD = """
 CREATE TABLE public.{name} (id int PRIMARY KEY, n int);
 INSERT INTO public.{name} SELECT i, i FROM generate_series(1, 500) i;

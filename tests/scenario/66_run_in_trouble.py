@@ -15,6 +15,8 @@ from harness.processes import Failed
 from harness.processes import until as wait_until
 from harness.proxy import Proxy
 
+DECODER_MATTERS = False
+
 OLD = """
 CREATE TABLE public.a (id int PRIMARY KEY, n int);
 INSERT INTO public.a SELECT i, i FROM generate_series(1, 3000) i;

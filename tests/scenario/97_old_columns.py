@@ -162,7 +162,7 @@ def scenario(s):
     migration = s.migration(FLOWS, more="cutover: {lock_timeout: 10s, max_pause: 10s}")
     migration.start()
     migration.wait_for("lag-zero")
-    for change in CHANGES:
+    for change in CHANGES if s.decoder == "pgoutput" else CHANGES[:1]:  # the catalog tells, not the stream
         noticed(s, migration, change)
     noticed_after_rest(s, migration, CHANGES[0])
     noticed_by_the_cutover(s, migration, OTHER_VALUES)
