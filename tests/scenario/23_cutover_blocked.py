@@ -9,8 +9,6 @@ from harness.migration import EXIT_BAD, EXIT_UNREACHABLE
 from harness.processes import Failed, until
 from harness.writers import Table
 
-DECODER_MATTERS = False
-
 OLD = """
 CREATE ROLE sleeper LOGIN SUPERUSER;
 CREATE TABLE public.stock (id int PRIMARY KEY, amount int);
