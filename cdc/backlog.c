@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* In bytes of WAL, but for the last two. */
+/* In bytes of WAL, but for those that say how many times. */
 enum {
 	WORTH_IT = 16 << 20, /* less than that is streamed at once */
 	LEAVE_TO_STREAM = 1 << 20,
 	FIRST_STEP = 8 << 20,  /* so that there is something to apply soon */
 	LAST_STEP = 256 << 20, /* a step is at most that long, */
-	LONG_STEP = 1 << 30,   /* but for one that looks for the end of a large transaction; so
-	                        * much may be read again for the last one */
+	LONGER = 4,            /* but for one that looks for the end of a large transaction */
+	MOST_AGAIN = 1 << 30,  /* so much is read again for the last step */
 	STEP_GROWTH = 4,
 	ADVANCE_AFTER = 512 << 20, /* it reads WAL again as well */
 	ADVANCE_LAST = 16 << 20,  /* before the stream takes over, which decodes again from there */
@@ -60,7 +60,7 @@ struct backlog {
 	uint64_t asked;          /* WAL of the step at hand, at most */
 	uint64_t read, made;     /* WAL of the one before; result of the last that ran */
 	lsn_t restart;           /* where that was read from */
-	bool is_long;            /* the step at hand is */
+	bool nothing;            /* is what the one before that brought */
 	lsn_t end;               /* to be applied before the stream takes over; 0: not yet known */
 	bool is_ready;           /* the slot was advanced for that */
 	struct standing {
@@ -153,7 +153,7 @@ static void adapt_step(struct backlog *b)
 static enum move choose_ending(struct backlog *b, uint64_t left, uint64_t again)
 {
 	if (!b->end) {
-		bool all = left && left == b->asked && again <= LONG_STEP;
+		bool all = left >= LEAVE_TO_STREAM && left == b->asked && again <= MOST_AGAIN;
 		b->end = all ? b->now.flushed : b->at;
 		if (all)
 			return STEP;
@@ -174,14 +174,14 @@ static enum move choose(struct backlog *b)
 
 	/* where a large transaction is under way each step would read it again before it ends */
 	bool nothing = b->read && b->made < b->read / NOTHING;
-	bool lost = nothing && b->is_long && now->restart == b->restart;
+	bool lost = nothing && b->nothing && now->restart == b->restart;
 	uint64_t step;
 
 	b->restart = now->restart;
-	b->is_long = nothing;
+	b->nothing = nothing;
 	if (b->step < again / READ_AGAIN)
 		b->step = again / READ_AGAIN < b->limit ? again / READ_AGAIN : b->limit;
-	step = nothing ? LONG_STEP : b->step;
+	step = nothing ? b->limit * LONGER : b->step;
 	b->asked = left < step ? left : step;
 	if (lost)
 		return OVER;

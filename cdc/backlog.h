@@ -18,7 +18,8 @@
  * call reads WAL again from the cursor's restart point. A step that brings nothing met a large
  * transaction: the next is long, so as to reach its end. Where one that stays open holds the
  * restart point back, steps would read more than they bring, and the stream is better; but for the
- * last of all, for which up to 1 GB is read again, so that the target need not wait for the stream.
+ * last of all, which comes to the end: up to 1 GB is read again for it, so that the target need not
+ * wait for the stream.
  *
  * The stream decodes again from the slot's restart point. It takes over once the target has
  * what was read, and the slot was advanced to there.

@@ -24,7 +24,7 @@ enum wire {
 	WIRE_TIMESTAMP,
 	WIRE_TIMESTAMPTZ,
 	WIRE_UUID,
-	WIRE_TEXT, /* any other type: the server reads it */
+	WIRE_TEXT, /* any type but those above: the server reads it */
 	WIRE_BOOL, /* PARAM_KEEP */
 	WIRE_COUNT,
 };

@@ -59,7 +59,7 @@ static bool put_int8(struct buf *b, struct bytes text)
 	return put_integer(b, text, 8);
 }
 
-/* --- numeric: digits to base 10,000 on both sides of the point --- */
+/* --- numeric: digits to base 10,000 on both sides of the point; numeric_recv() strips zeros --- */
 
 enum { NUMERIC_NEGATIVE = 0x4000, MOST_WHOLE = 131072, MOST_SCALE = 16383 };
 
@@ -158,24 +158,24 @@ static bool put_date(struct buf *b, struct bytes text)
 	return true;
 }
 
-static bool put_timestamp(struct buf *b, struct bytes text)
+static bool put_time(struct buf *b, struct bytes text, bool (*parse)(struct bytes, int64_t *))
 {
 	int64_t v;
 
-	if (!timestamp_parse(text, &v))
+	if (!parse(text, &v))
 		return false;
 	put_fixed(b, 8, v);
 	return true;
 }
 
+static bool put_timestamp(struct buf *b, struct bytes text)
+{
+	return put_time(b, text, timestamp_parse);
+}
+
 static bool put_timestamptz(struct buf *b, struct bytes text)
 {
-	int64_t v;
-
-	if (!timestamptz_parse(text, &v))
-		return false;
-	put_fixed(b, 8, v);
-	return true;
+	return put_time(b, text, timestamptz_parse);
 }
 
 /* --- uuid --- */

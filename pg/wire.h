@@ -1,8 +1,8 @@
 /*
  * pg/wire.h: a value's text, as the server prints it, in the type's binary form.
  *
- * A server reads a timestamp's or uuid's text in ten times the time of its binary form, and a text
- * array's element is copied twice besides. For the types that most columns have.
+ * For the types that most columns have: a server takes ten times as long to read the text of a
+ * timestamp or uuid, and copies a text array's element twice besides.
  *
  * Errors     ERR_INPUT: not what a server prints of that type.
  * Source     PostgreSQL 15, src/backend/utils/adt: int.c, int8.c, numeric.c, date.c,
