@@ -1,5 +1,5 @@
 /* The SELECT over bound rows, its outputs cast as their columns would have them; only counts come back. */
-#include "transform/sql.h"
+#include "transform/sql_parts.h"
 #include "transform/trial.h"
 
 #include "pg/quote.h"
@@ -7,12 +7,9 @@
 /* Cast to these by hand a value would be cut to the length that an INSERT refuses. */
 static const char *cast_type(const struct catalog_column *c)
 {
-	enum { BPCHAR = 1042, VARCHAR = 1043, BIT = 1560, VARBIT = 1562 };
-	uint32_t t = c->type_oid;
+	enum { BIT = 1560 };
 
-	if (t == BIT)
-		return "bit varying";
-	return t == BPCHAR || t == VARCHAR || t == VARBIT ? c->bare_type : c->type;
+	return c->type_oid == BIT ? "bit varying" : sql_stored_type(c);
 }
 
 static void put_stored(struct buf *b, const struct flow *f, const struct trial *t)
